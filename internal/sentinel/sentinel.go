@@ -1,0 +1,28 @@
+// Package sentinel declares every error value that more than one package of strata reports, once. The leaves and package
+// tier alias those they use, so that errors.Is finds them through every layer without the leaves knowing each other.
+package sentinel
+
+import "errors"
+
+var (
+	// ErrNotFound is a source's answer: it has no such value.
+	ErrNotFound = errors.New("not found")
+
+	// ErrUnavailable says that a server could not be reached or did not answer in time.
+	ErrUnavailable = errors.New("unavailable")
+
+	// ErrUnsupported says that this backend, transport or source cannot do what was asked, whatever its state.
+	ErrUnsupported = errors.New("unsupported")
+
+	// ErrTooLarge says that a value or key is larger than what the backend stores.
+	ErrTooLarge = errors.New("too large")
+
+	// ErrColdCache says that there is no value yet and that somebody else is computing it.
+	ErrColdCache = errors.New("cold cache")
+
+	// ErrInvalidationPending says that the source was written and that other nodes may not know it yet.
+	ErrInvalidationPending = errors.New("invalidation pending")
+
+	// ErrClosed says that the cache, store or bus was closed.
+	ErrClosed = errors.New("closed")
+)
