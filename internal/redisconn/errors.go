@@ -1,0 +1,119 @@
+package redisconn
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/strata-cache/strata/internal/sentinel"
+)
+
+// Classify turns an error of the library into one of four kinds: nil stays nil; a context's error passes untouched; a server
+// that cannot be reached, does not answer or says that it cannot serve now (LOADING, READONLY, …) wraps
+// sentinel.ErrUnavailable and the cause; a closed client wraps sentinel.ErrClosed. Anything else is an answer (redis.Nil, an
+// error of a script, NOAUTH) and passes untouched. Call does this already.
+func Classify(err error) error {
+	switch classOf(err) {
+	case ofContext, answered:
+		return err
+	case closedClient:
+		return &closedError{cause: err}
+	default:
+		return &unavailableError{cause: err}
+	}
+}
+
+// NotSent reports whether a failed command certainly never left this process: no connection was made, or none was free, or
+// the client was closed. False means unknown.
+func NotSent(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial" || errors.Is(err, redis.ErrPoolTimeout) ||
+		errors.Is(err, redis.ErrPoolExhausted) || errors.Is(err, redis.ErrClosed) || errors.Is(err, sentinel.ErrClosed)
+}
+
+type class int
+
+const (
+	answered class = iota // nil included
+	ofContext
+	closedClient
+	unreachable
+)
+
+// refusals are the replies of a server that works but cannot serve now.
+var refusals = []string{
+	"LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "NOREPLICAS", "MISCONF", "BUSY",
+	"max number of clients reached", "OOM",
+}
+
+func classOf(err error) class {
+	var dialled *net.OpError
+	var reply redis.Error
+	switch {
+	case err == nil, errors.Is(err, redis.Nil), errors.Is(err, sentinel.ErrUnavailable): // the last: classified before
+		return answered
+	case errors.Is(err, redis.ErrClosed), errors.Is(err, sentinel.ErrClosed):
+		return closedClient
+	case errors.As(err, &dialled) && dialled.Op == "dial" && !errors.Is(err, context.Canceled):
+		return unreachable // a dial that timed out is both a dial error and a deadline
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return ofContext
+	case errors.As(err, &reply):
+		for _, prefix := range refusals {
+			if redis.HasErrorPrefix(err, prefix) && !redis.HasErrorPrefix(err, "BUSYGROUP") {
+				return unreachable
+			}
+		}
+		return answered
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, redis.ErrPoolTimeout),
+		errors.Is(err, redis.ErrPoolExhausted), errors.Is(err, net.ErrClosed), isNet(err):
+		return unreachable
+	case strings.HasPrefix(err.Error(), "redis: "):
+		return unreachable // the library could not make sense of what came over the connection
+	default:
+		return answered // what fn itself made of an answer
+	}
+}
+
+func isNet(err error) bool {
+	var n net.Error
+	return errors.As(err, &n)
+}
+
+// unavailableError says which server failed and why; both it and its cause are found with errors.Is.
+type unavailableError struct {
+	server string
+	cause  error
+}
+
+func (e *unavailableError) Error() string {
+	if e.server == "" {
+		return "redisconn: unavailable: " + e.cause.Error()
+	}
+	return "redisconn: " + e.server + ": unavailable: " + e.cause.Error()
+}
+
+// Unwrap hides a deadline in the cause: it was ours or the dialler's, and a caller whose own context is alive must not
+// take it for its own.
+func (e *unavailableError) Unwrap() []error {
+	if errors.Is(e.cause, context.DeadlineExceeded) {
+		var dialled *net.OpError
+		if errors.As(e.cause, &dialled) {
+			return []error{sentinel.ErrUnavailable, &net.OpError{Op: dialled.Op, Net: dialled.Net, Addr: dialled.Addr, Err: errTimedOut}}
+		}
+		return []error{sentinel.ErrUnavailable}
+	}
+	return []error{sentinel.ErrUnavailable, e.cause}
+}
+
+var errTimedOut = errors.New("timed out")
+
+// closedError is sentinel.ErrClosed with the library's words.
+type closedError struct{ cause error }
+
+func (e *closedError) Error() string   { return "redisconn: closed: " + e.cause.Error() }
+func (e *closedError) Unwrap() []error { return []error{sentinel.ErrClosed, e.cause} }
