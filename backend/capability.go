@@ -1,0 +1,103 @@
+package backend
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/strata-cache/strata/backend/driver"
+	"github.com/strata-cache/strata/backend/record"
+)
+
+// Count adds delta to the counter at key, which begins at 0, and returns the sum. Each call renews ttl; a counter may
+// live longer. Counters and records at one key do not mix. On an error the outcome is unknown. A backend without
+// counters answers ErrUnsupported.
+func (s *Store) Count(ctx context.Context, key string, delta int64, ttl time.Duration) (int64, error) {
+	c, ok := driver.As[driver.Counter](s.drv)
+	if !ok {
+		return 0, s.unsupported("counters")
+	}
+	if ttl < time.Millisecond {
+		return 0, fmt.Errorf("backend: count: TTL %v: must be at least 1ms", ttl)
+	}
+	return c.Count(ctx, s.key(key), delta, ttl)
+}
+
+// Scan calls yield with batches of the keys that begin with prefix, until it returns false. A key that is there from beginning
+// to end is yielded at least once, others perhaps. A key too long for the backend comes as it is stored, and is found
+// only by what precedes its brace. A backend that cannot list its keys answers ErrUnsupported.
+func (s *Store) Scan(ctx context.Context, prefix string, yield func(keys []string) bool) error {
+	return s.scan(ctx, prefix, func(stored []string) bool {
+		keys := make([]string, len(stored))
+		for i, k := range stored {
+			keys[i] = strings.TrimPrefix(unescape(k), s.prefix)
+		}
+		return yield(keys)
+	})
+}
+
+// DeletePrefix applies the Delete verb to every key that begins with prefix, which spares fences, and returns how many it
+// was applied to. It answers ErrUnsupported as Scan does.
+func (s *Store) DeletePrefix(ctx context.Context, prefix string) (int, error) {
+	var n int
+	var failed error
+	err := s.scan(ctx, prefix, func(stored []string) bool {
+		ops := make([]driver.Op, len(stored))
+		for i, k := range stored {
+			ops[i] = driver.Op{Key: k, Step: record.Step{Verb: record.Delete, Fresh: record.NewToken()}}
+		}
+		for _, e := range s.drv.Write(ctx, ops) {
+			if failed = outcomeError(e); failed != nil {
+				return false
+			}
+			n++
+		}
+		return true
+	})
+	if failed != nil {
+		err = failed
+	}
+	return n, err
+}
+
+func (s *Store) scan(ctx context.Context, prefix string, yield func(stored []string) bool) error {
+	c, ok := driver.As[driver.Scanner](s.drv)
+	if !ok {
+		return s.unsupported("listing keys")
+	}
+	stored := ""
+	if prefix = s.prefix + prefix; prefix != "" {
+		stored = escape(prefix)
+	}
+	return c.Scan(ctx, stored, yield)
+}
+
+// Stats returns what each server tells of itself, by server name, or ErrUnsupported.
+func (s *Store) Stats(ctx context.Context) (map[string]map[string]string, error) {
+	c, ok := driver.As[driver.Statser](s.drv)
+	if !ok {
+		return nil, s.unsupported("statistics")
+	}
+	return c.Stats(ctx)
+}
+
+// OnServer registers a hook that is called with a server's name and identity on each new connection before it is used, or
+// answers ErrUnsupported. A server that lost its data has another identity. The hook must not use the Store.
+func (s *Store) OnServer(hook func(server, identity string)) error {
+	c, ok := driver.As[driver.Identifier](s.drv)
+	if !ok {
+		return s.unsupported("server identity")
+	}
+	c.OnServer(hook)
+	return nil
+}
+
+// MaxRecord returns the length of the longest record that the backend stores, in bytes, and whether there is a limit.
+func (s *Store) MaxRecord() (int, bool) {
+	l, ok := driver.As[driver.Limiter](s.drv)
+	if !ok {
+		return 0, false
+	}
+	return l.MaxRecord(), true
+}

@@ -1,0 +1,75 @@
+package driver
+
+import (
+	"context"
+	"time"
+)
+
+// A Counter keeps integers, apart from records.
+type Counter interface {
+	// Count adds delta to the integer at key, which begins at 0, and returns the sum. Each call renews ttl, which is
+	// positive; the counter may live longer. On an error the outcome is unknown.
+	Count(ctx context.Context, key string, delta int64, ttl time.Duration) (int64, error)
+}
+
+// A Scanner can list keys.
+type Scanner interface {
+	// Scan calls yield with batches of the keys that begin with prefix, until yield returns false. A key that is there
+	// from beginning to end is yielded at least once, others perhaps. The prefix is of the form of a key.
+	Scan(ctx context.Context, prefix string, yield func(keys []string) bool) error
+}
+
+// A Limiter stores records of a bounded size only.
+type Limiter interface {
+	// MaxRecord is the length of the longest record in bytes. Package backend refuses longer ones before they are sent.
+	MaxRecord() int
+}
+
+// A Statser can describe its servers.
+type Statser interface {
+	// Stats returns what each server tells of itself, by server name.
+	Stats(ctx context.Context) (map[string]map[string]string, error)
+}
+
+// An Identifier can tell when it talks to another server than before.
+type Identifier interface {
+	// OnServer registers a hook that is called with a server's name and identity on each new connection, before the
+	// connection is used. A server that lost its data has another identity. The hook must not use the driver.
+	OnServer(hook func(server, identity string))
+}
+
+// A Rider is a step of somebody else, the bus or a journal, that can travel with a write to the same server. Its
+// meaning is known to its maker and to the one driver that recognises its type.
+type Rider interface {
+	// Server identifies the server for which it was made.
+	Server() string
+}
+
+// A RiderWriter writes and runs riders in one atomic step and one round trip: the riders run after the ops, and only if
+// all of them were done. Package tier takes separate steps where a driver is none, or refuses the riders.
+type RiderWriter interface {
+	WriteWith(ctx context.Context, ops []Op, riders ...Rider) (effects []Effect, replies [][]byte, err error)
+}
+
+// A Native hands out the client it is built on.
+type Native interface {
+	// As sets *target, whose type the driver's documentation lists, and reports whether it did.
+	As(target any) bool
+}
+
+// As finds capability T in d, or in what d decorates. A decorator that changes keys, or must see every call, either
+// implements each capability itself or has no Unwrap.
+func As[T any](d Driver) (T, bool) {
+	for d != nil {
+		if t, ok := d.(T); ok {
+			return t, true
+		}
+		u, ok := d.(interface{ Unwrap() Driver })
+		if !ok {
+			break
+		}
+		d = u.Unwrap()
+	}
+	var none T
+	return none, false
+}
