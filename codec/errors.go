@@ -89,4 +89,6 @@ func asDecodeError(err error) error {
 }
 
 // recovered turns a panic of decoding into an error: recover's value can quote payload, its type cannot.
-func recovered(r any) error { return fail(ReasonPayload, fmt.Sprintf("the codec panicked with a %T", r)) }
+func recovered(r any) error {
+	return fail(ReasonPayload, fmt.Sprintf("the codec panicked with a %T", r))
+}
