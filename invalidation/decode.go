@@ -1,0 +1,142 @@
+package invalidation
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+)
+
+// errFrame says that bytes are not a frame that this version reads.
+var errFrame = errors.New("not a readable frame")
+
+// content is what a frame holds: one of messages, heartbeat and topic, as kind says.
+type content struct {
+	node      NodeID
+	kind      byte
+	messages  []Message
+	heartbeat heartbeat
+	topic     string
+}
+
+// decode reads a frame. It never panics, allocates at most a small multiple of the bytes it is given, and refuses what it
+// does not fully understand.
+func decode(frame []byte) (content, error) {
+	var c content
+	if len(frame) > MaxFrame {
+		return c, fmt.Errorf("%w: %d bytes", errFrame, len(frame))
+	}
+	if len(frame) < frameHeader || frame[0] != frameMagic0 || frame[1] != frameMagic1 {
+		return c, fmt.Errorf("%w: no header", errFrame)
+	}
+	if frame[2] != frameVersion || frame[3] != 0 {
+		return c, fmt.Errorf("%w: version %d, flags %#x", errFrame, frame[2], frame[3])
+	}
+	copy(c.node[:], frame[4:20])
+	r := reader{rest: frame[20:]}
+	r.bytes(int(r.byte())) // the authentication code, which nobody writes yet
+	c.kind = r.byte()
+	switch c.kind {
+	case frameMessages:
+		c.messages = r.messages(c.node)
+	case frameHeartbeat:
+		c.heartbeat = r.heartbeat()
+	case frameHint:
+		c.topic = r.string(MaxKey)
+	default:
+		r.bad = true
+	}
+	if r.bad || len(r.rest) > 0 {
+		return content{}, fmt.Errorf("%w: kind %d", errFrame, c.kind)
+	}
+	return c, nil
+}
+
+// reader takes a frame apart. After the first mistake bad is set and everything reads as zero.
+type reader struct {
+	rest []byte
+	bad  bool
+}
+
+func (r *reader) bytes(n int) []byte {
+	if r.bad || n < 0 || n > len(r.rest) {
+		r.bad, r.rest = true, nil
+		return nil
+	}
+	b := r.rest[:n]
+	r.rest = r.rest[n:]
+	return b
+}
+
+func (r *reader) byte() byte {
+	if b := r.bytes(1); b != nil {
+		return b[0]
+	}
+	return 0
+}
+
+func (r *reader) number() uint64 {
+	v, n := binary.Uvarint(r.rest)
+	if r.bad || n <= 0 {
+		r.bad, r.rest = true, nil
+		return 0
+	}
+	r.rest = r.rest[n:]
+	return v
+}
+
+// count reads how many things follow, each of which takes at least least bytes, so that a lie allocates nothing.
+func (r *reader) count(least int) int {
+	n := r.number()
+	if n > uint64(len(r.rest)/least) {
+		r.bad, r.rest = true, nil
+		return 0
+	}
+	return int(n)
+}
+
+func (r *reader) string(limit int) string {
+	n := r.number()
+	if n > uint64(limit) {
+		r.bad, r.rest = true, nil
+		return ""
+	}
+	return string(r.bytes(int(n)))
+}
+
+func (r *reader) messages(node NodeID) []Message {
+	n := r.count(3)
+	list := make([]Message, 0, min(n, 1024))
+	for i := 0; i < n && !r.bad; i++ {
+		m := Message{Verb: Verb(r.byte()), Cache: r.string(MaxName), Node: node}
+		keys := r.count(2)
+		if !m.Verb.known() || (keys == 0) != (m.Verb == VerbClear) {
+			r.bad = true
+			break
+		}
+		if keys > 0 {
+			m.Keys = make([]string, 0, keys)
+		}
+		for k := 0; k < keys && !r.bad; k++ {
+			key := r.string(MaxKey)
+			r.bad = r.bad || key == ""
+			m.Keys = append(m.Keys, key)
+		}
+		list = append(list, m)
+	}
+	return list
+}
+
+func (r *reader) heartbeat() heartbeat {
+	h := heartbeat{number: r.number()}
+	copy(h.applied.Incarnation[:], r.bytes(16))
+	h.applied.N = r.number()
+	n := r.count(2)
+	if n > MaxAttachments {
+		r.bad = true
+		return h
+	}
+	for i := 0; i < n && !r.bad; i++ {
+		h.caches = append(h.caches, fingerprint{name: r.string(MaxName), print: r.string(MaxName)})
+	}
+	return h
+}

@@ -1,0 +1,57 @@
+// Package invalidation tells every node of a fleet which cached values must not be served any more, and tells each node for
+// how long it may believe that it heard everything.
+//
+//	bus := membus.Bus(hub, nil) // or redisbus.Open(ctx, "redis://localhost:6379", nil)
+//	defer bus.Close()
+//	a, err := bus.Attach("products", "v1", 3*time.Second, handler)
+//	pos, err := a.Announce(ctx, invalidation.Message{Verb: invalidation.VerbInvalidate, Keys: []string{"products/1/{42}"}})
+//
+// Applications use package tier, which attaches to a [Bus]. This package is for those who build on a bus directly, or write
+// a [Transport].
+//
+// # The log
+//
+// All nodes append to one log, and all hear it. The step that publishes a frame gives it its [Position]: the incarnation of
+// the log and the next number. So there is one order for all publishers, and a node that sees n+1 after n has missed
+// nothing. A node that cannot say so tells its caches to flush: after a skipped position, a new subscription, another
+// incarnation, or a frame that it cannot read, which shows as a skipped position. Frames that were seen are ignored.
+//
+// # Trust
+//
+// Nothing that arrives can prove that nothing is missing at the end; silence looks like peace. So every node appends a
+// heartbeat to the same log, a fifth of the smallest bound apart, and waits for its own to come back. What was announced
+// before the heartbeat was sent stands before it in the log, and was applied:
+//
+//	node            log                      other node
+//	 │ heartbeat, at T ─▶ 17                     │
+//	 │                    18 ◀── invalidate k ───│
+//	 │◀── 17: mine ───────│
+//	 │   Trust(T): what I hold was valid at T, so serve it until T + MaxStaleness
+//	 │◀── 18: Apply ──────│
+//
+// Only heartbeats sent after the last flush count. A cache whose deadline has passed serves nothing from memory until the
+// next one comes back; it reads the remote tier, which is always right. When nothing comes back for the smallest bound,
+// the transport's subscription is replaced: a connection may be dead without anybody telling.
+//
+// # Guarantees
+//
+//   - A handler hears the messages of its cache in the order of the log, from one goroutine, own ones included and marked.
+//   - Between two messages that it did not hear because they were lost, or before anything announced later, it hears Flush.
+//   - After Trust(sent), everything that was acknowledged before sent has been applied.
+//   - An Announce that returned without error is in the log, and every node hears it, flushes, or ceases to be trusted.
+//
+// Not guaranteed: that an announcement that failed is not in the log (its outcome is unknown: announce again until it is
+// acknowledged), that a message is heard once (a publisher may repeat it), and that a [Bus.Wake] is heard at all.
+// A suspended virtual machine stops the clock that deadlines are measured with.
+//
+// # Errors
+//
+// Announce returns the context's error untouched, an error for which errors.Is finds [ErrUnavailable] when the server did
+// not take the message or did not say so, [ErrTooLarge] and other errors about the message, and [ErrClosed].
+// A failing subscription is not an error of any call: it shows in [Stats], in [Options].OnEvent, and in caches that are not
+// trusted.
+//
+// # Writing a transport
+//
+// Implement [Transport] and run invalidationtest, as membus does; its package is the shortest example.
+package invalidation

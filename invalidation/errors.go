@@ -1,0 +1,29 @@
+package invalidation
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/strata-cache/strata/internal/sentinel"
+)
+
+// The errors that callers of this package look for, with errors.Is.
+var (
+	// ErrClosed: the bus or the attachment was closed.
+	ErrClosed = sentinel.ErrClosed
+	// ErrUnavailable: the transport's server did not take the announcement, or did not say so. The outcome is unknown.
+	ErrUnavailable = sentinel.ErrUnavailable
+	// ErrTooLarge: a key or a list of keys is beyond its bound.
+	ErrTooLarge = sentinel.ErrTooLarge
+)
+
+// ErrAttached: a cache of this name is attached to the bus already. Two caches of one name in a process would each hear only
+// half of what they must.
+var ErrAttached = errors.New("a cache of this name is attached already")
+
+// mismatchError says which options differ.
+type mismatchError struct{ cache, ours, theirs string }
+
+func (e *mismatchError) Error() string {
+	return fmt.Sprintf("cache %q has fingerprint %q here and %q there: the two do not keep each other coherent", e.cache, e.ours, e.theirs)
+}

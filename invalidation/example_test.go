@@ -1,0 +1,62 @@
+package invalidation_test
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/strata-cache/strata/invalidation"
+	"github.com/strata-cache/strata/invalidation/membus"
+)
+
+// printer is a cache that only says what it would do.
+type printer struct{ subscribed, applied chan struct{} }
+
+func (p printer) Apply(_ invalidation.Position, own bool, m invalidation.Message) {
+	fmt.Printf("%v %v of %q, own: %v\n", m.Verb, m.Keys, m.Cache, own)
+	p.applied <- struct{}{}
+}
+
+func (p printer) Flush(reason string) {
+	fmt.Println("flush:", reason)
+	p.subscribed <- struct{}{}
+}
+
+func (p printer) Trust(time.Time) {}
+
+// Two nodes on one bus: what one announces, the other hears.
+func Example() {
+	ctx := context.Background()
+	hub := membus.NewHub()
+	here, there := membus.Bus(hub, nil), membus.Bus(hub, nil)
+	defer here.Close()
+	defer there.Close()
+
+	cache := printer{subscribed: make(chan struct{}, 4), applied: make(chan struct{}, 4)}
+	if _, err := there.Attach("products", "v1", 3*time.Second, cache); err != nil {
+		fmt.Println(err)
+		return
+	}
+	hub.Cut() // a new subscription begins, so everything held is flushed
+	<-cache.subscribed
+
+	products, err := here.Attach("products", "v1", 3*time.Second, silent{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	_, err = products.Announce(ctx, invalidation.Message{Verb: invalidation.VerbInvalidate, Keys: []string{"products/v1/{42}"}})
+	<-cache.applied
+	fmt.Println("error:", err)
+	// Output:
+	// flush: subscribed
+	// invalidate [products/v1/{42}] of "products", own: false
+	// error: <nil>
+}
+
+// silent is a cache that holds nothing.
+type silent struct{}
+
+func (silent) Apply(invalidation.Position, bool, invalidation.Message) {}
+func (silent) Flush(string)                                            {}
+func (silent) Trust(time.Time)                                         {}

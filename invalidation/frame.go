@@ -1,0 +1,116 @@
+package invalidation
+
+import (
+	"encoding/binary"
+)
+
+// The layout of a frame. Numbers are unsigned varints, strings a number and that many bytes.
+//
+//	magic    2  "sB"
+//	version  1  frameVersion; another one is not read
+//	flags    1  none defined; a bit that is set is not understood, and the frame not read
+//	node    16  who sent it
+//	auth   1+n  length and bytes of an authentication code over all else; length 0 until there is one
+//	kind     1  frameMessages, frameHeartbeat or frameHint
+//	body
+//
+// A frame that is not understood counts as lost: where it stood in the log there is a gap, and receivers flush. So a node of
+// an older version stays coherent beside newer ones.
+const (
+	frameMagic0, frameMagic1 = 's', 'B'
+	frameVersion             = 1
+	frameHeader              = 2 + 1 + 1 + 16 + 1 + 1
+
+	frameMessages  = 1 // count, then of each: verb, cache, count of keys, keys
+	frameHeartbeat = 2 // number, applied position, count, then of each cache: name, fingerprint
+	frameHint      = 3 // topic
+)
+
+// heartbeat is the body of a heartbeat frame. Its own place in the log is the head that it carries.
+type heartbeat struct {
+	number  uint64   // of its sender, rising
+	applied Position // up to where its sender has applied the log
+	caches  []fingerprint
+}
+
+type fingerprint struct{ name, print string }
+
+func appendHeader(b []byte, node NodeID, kind byte) []byte {
+	b = append(b, frameMagic0, frameMagic1, frameVersion, 0)
+	b = append(b, node[:]...)
+	return append(b, 0, kind)
+}
+
+func appendString(b []byte, s string) []byte {
+	b = binary.AppendUvarint(b, uint64(len(s)))
+	return append(b, s...)
+}
+
+func encodeHint(node NodeID, topic string) []byte {
+	return appendString(appendHeader(nil, node, frameHint), topic)
+}
+
+func encodeHeartbeat(node NodeID, h heartbeat) []byte {
+	b := appendHeader(nil, node, frameHeartbeat)
+	b = binary.AppendUvarint(b, h.number)
+	b = append(b, h.applied.Incarnation[:]...)
+	b = binary.AppendUvarint(b, h.applied.N)
+	b = binary.AppendUvarint(b, uint64(len(h.caches)))
+	for _, c := range h.caches {
+		b = appendString(appendString(b, c.name), c.print)
+	}
+	return b
+}
+
+// packer puts messages into as few frames as they fit, and splits those with many keys.
+type packer struct {
+	node   NodeID
+	frames [][]byte
+
+	body  []byte // messages of the frame under construction
+	count uint64
+}
+
+const maxBody = MaxFrame - frameHeader - binary.MaxVarintLen64
+
+// add packs a message that was validated.
+func (p *packer) add(m Message) {
+	keys := m.Keys
+	for {
+		room := maxBody - len(p.body) - (1 + 2*binary.MaxVarintLen32 + len(m.Cache))
+		n := 0
+		for n < len(keys) {
+			room -= binary.MaxVarintLen32 + len(keys[n])
+			if room < 0 {
+				break
+			}
+			n++
+		}
+		if room < 0 && n == 0 && p.count > 0 {
+			p.flush()
+			continue
+		}
+		p.body = append(p.body, byte(m.Verb))
+		p.body = appendString(p.body, m.Cache)
+		p.body = binary.AppendUvarint(p.body, uint64(n))
+		for _, key := range keys[:n] {
+			p.body = appendString(p.body, key)
+		}
+		p.count++
+		if keys = keys[n:]; len(keys) == 0 {
+			return
+		}
+		p.flush()
+	}
+}
+
+// flush closes the frame under construction.
+func (p *packer) flush() {
+	if p.count == 0 {
+		return
+	}
+	b := make([]byte, 0, frameHeader+binary.MaxVarintLen64+len(p.body))
+	b = binary.AppendUvarint(appendHeader(b, p.node, frameMessages), p.count)
+	p.frames = append(p.frames, append(b, p.body...))
+	p.body, p.count = p.body[:0], 0
+}

@@ -1,0 +1,154 @@
+package invalidation
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// beats remembers when heartbeats were sent, until they come back or are forgotten.
+type beats struct {
+	// mu guards the rest. Nothing is called while it is held.
+	mu       sync.Mutex
+	next     uint64 // number of the next heartbeat
+	floor    uint64 // heartbeats below it were sent before the last flush and prove nothing
+	sent     map[uint64]time.Time
+	lastEcho time.Time // send time of the newest heartbeat that came back
+	heard    time.Time // since when silence counts: the last echo, replacement or subscription
+}
+
+// maxUnanswered bounds the heartbeats that are remembered.
+const maxUnanswered = 64
+
+func (b *beats) init() {
+	b.next = 1
+	b.sent = map[uint64]time.Time{}
+	b.heard = time.Now()
+}
+
+// begin notes a heartbeat that is about to be sent.
+func (b *beats) begin() uint64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := b.next
+	b.next++
+	b.sent[n] = time.Now()
+	delete(b.sent, n-maxUnanswered)
+	return n
+}
+
+// forget makes every heartbeat sent so far worthless.
+func (b *beats) forget() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.floor = b.next
+}
+
+// echo takes a heartbeat that came back: known tells that it was one of ours, trusted that it proves something.
+func (b *beats) echo(n uint64) (sent time.Time, known, trusted bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	sent, known = b.sent[n]
+	if !known {
+		return sent, false, false
+	}
+	for old := range b.sent {
+		if old <= n {
+			delete(b.sent, old)
+		}
+	}
+	b.heard = time.Now()
+	b.lastEcho = sent
+	return sent, true, n >= b.floor
+}
+
+// silent reports whether nothing came back for bound, and if so begins to count anew.
+func (b *beats) silent(bound time.Duration) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if now := time.Now(); now.Sub(b.heard) >= bound {
+		b.heard = now
+		return true
+	}
+	return false
+}
+
+func (b *beats) last() time.Time {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.lastEcho
+}
+
+// interval is the time between two heartbeats.
+func (b *Bus) interval() time.Duration {
+	if b.every > 0 {
+		return b.every
+	}
+	return b.smallestBound() / heartbeatsPerBound
+}
+
+// beatSoon asks for a heartbeat before its time: somebody waits to be trusted.
+func (b *Bus) beatSoon() { wake(b.poke) }
+
+// heartbeats is the goroutine that sends heartbeats and notices when none comes back. Ended by b.ctx.
+func (b *Bus) heartbeats() {
+	failing := false
+	for {
+		began := time.Now()
+		if err := b.beat(); err == nil {
+			failing = false
+		} else if b.ctx.Err() == nil && !failing {
+			failing = true
+			b.emit(Event{Kind: EventUnavailable, Err: err})
+		}
+		if b.ctx.Err() != nil {
+			return
+		}
+		if bound := max(b.smallestBound(), 2*b.every); b.beats.silent(bound) {
+			b.count.reconnects.Add(1)
+			b.emit(Event{Kind: EventSilence})
+			b.transport.Reconnect()
+		}
+		// A quarter of an interval at least passes between two heartbeats, whoever asks for one.
+		if !sleep(b.ctx, b.interval()/4-time.Since(began)) {
+			return
+		}
+		timer := time.NewTimer(max(0, b.interval()-time.Since(began)))
+		select {
+		case <-timer.C:
+		case <-b.poke:
+		case <-b.ctx.Done():
+		}
+		timer.Stop()
+	}
+}
+
+// beat appends one heartbeat to the log. A server that does not take it within the bound will not make anybody trusted.
+func (b *Bus) beat() error {
+	ctx, cancel := context.WithTimeout(b.ctx, b.smallestBound())
+	defer cancel()
+	h := heartbeat{applied: b.Position()}
+	for _, a := range b.attachments() {
+		h.caches = append(h.caches, fingerprint{name: a.name, print: a.fingerprint})
+	}
+	h.number = b.beats.begin()
+	_, err := b.transport.Publish(ctx, [][]byte{encodeHeartbeat(b.node, h)})
+	return err
+}
+
+// echo trusts, if a heartbeat of this node came back that was sent after the last flush: all that the log took before it
+// was applied, as the tracker has reached it without a gap.
+func (b *Bus) echo(number uint64, attached map[string]*Attachment) {
+	sent, known, trusted := b.beats.echo(number)
+	if !known {
+		return
+	}
+	b.count.lag.Store(int64(time.Since(sent)))
+	if !trusted {
+		return
+	}
+	b.count.trusted.Add(1)
+	for _, a := range attached {
+		a.handler.Trust(sent)
+	}
+}

@@ -1,0 +1,90 @@
+package invalidation
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+const (
+	// hintQueue bounds the hints that wait to be sent; more are lost.
+	hintQueue = 256
+	// hintTimeout bounds the sending of one.
+	hintTimeout = 500 * time.Millisecond
+)
+
+// topics knows who waits for which hint.
+type topics struct {
+	outgoing chan string
+
+	// mu guards waiting.
+	mu      sync.Mutex
+	waiting map[string]map[chan struct{}]struct{}
+}
+
+func (t *topics) init() {
+	t.outgoing = make(chan string, hintQueue)
+	t.waiting = map[string]map[chan struct{}]struct{}{}
+}
+
+// Wake tells whoever waits for topic, here and on other nodes, to look again. It never blocks and may be lost: a waiter must
+// also look by itself now and then. Topics of more than MaxKey bytes wake this node only.
+func (b *Bus) Wake(topic string) {
+	b.topics.signal(topic)
+	if len(topic) > MaxKey {
+		return
+	}
+	select {
+	case b.topics.outgoing <- topic:
+	default:
+		b.count.hintsLost.Add(1)
+	}
+}
+
+// Woken returns a channel that holds a signal after a Wake of topic, one however many there were, and a function that ends
+// the interest and must be called.
+func (b *Bus) Woken(topic string) (<-chan struct{}, func()) {
+	c := make(chan struct{}, 1)
+	t := &b.topics
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.waiting[topic] == nil {
+		t.waiting[topic] = map[chan struct{}]struct{}{}
+	}
+	t.waiting[topic][c] = struct{}{}
+	return c, func() { t.forget(topic, c) }
+}
+
+func (t *topics) forget(topic string, c chan struct{}) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.waiting[topic], c)
+	if len(t.waiting[topic]) == 0 {
+		delete(t.waiting, topic)
+	}
+}
+
+// signal wakes the waiters of this node. A send to a channel of capacity 1 with a default does not block.
+func (t *topics) signal(topic string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for c := range t.waiting[topic] {
+		wake(c)
+	}
+}
+
+// sendHints is the goroutine that sends hints, so that Wake need not wait. Ended by b.ctx.
+func (b *Bus) sendHints() {
+	for {
+		select {
+		case <-b.ctx.Done():
+			return
+		case topic := <-b.topics.outgoing:
+			ctx, cancel := context.WithTimeout(b.ctx, hintTimeout)
+			if err := b.transport.Hint(ctx, encodeHint(b.node, topic)); err != nil {
+				b.count.hintsLost.Add(1)
+			}
+			cancel()
+		}
+	}
+}

@@ -1,0 +1,102 @@
+package membus
+
+import (
+	"crypto/rand"
+	"sync"
+
+	"github.com/strata-cache/strata/invalidation"
+)
+
+// QueueLength is how many deliveries wait for a listener at most.
+const QueueLength = 4096
+
+// Hub is a log that transports of one process share. Safe for concurrent use.
+type Hub struct {
+	// mu guards everything below, and the queues of all transports. Channels are only signalled under it, without blocking.
+	mu        sync.Mutex
+	head      invalidation.Position
+	listeners map[*transport]struct{}
+	drop      int
+	paused    bool
+	stopped   bool
+}
+
+// NewHub returns a hub with an empty log.
+func NewHub() *Hub {
+	h := &Hub{listeners: map[*transport]struct{}{}}
+	_, _ = rand.Read(h.head.Incarnation[:]) // never fails
+	return h
+}
+
+// Bus starts a bus of its own, one node, on the hub. The caller closes it.
+func Bus(h *Hub, o *invalidation.Options) *invalidation.Bus {
+	return invalidation.New(h.Transport(), o)
+}
+
+// Transport returns a new subscription to the hub, for invalidation.New.
+func (h *Hub) Transport() invalidation.Transport {
+	t := &transport{hub: h, fresh: true, ready: make(chan struct{}, 1), closed: make(chan struct{})}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.listeners[t] = struct{}{}
+	t.signal()
+	return t
+}
+
+// Head is the position of the newest frame.
+func (h *Hub) Head() invalidation.Position {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.head
+}
+
+// Drop makes the next n frames of the log reach nobody. They get positions, and their publishers are told of success.
+func (h *Hub) Drop(n int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.drop = n
+}
+
+// Cut ends every subscription, with what was queued for it, and begins new ones.
+func (h *Hub) Cut() { h.change(func() {}) }
+
+// Restart is Cut by a server that lost its data: another incarnation, from zero.
+func (h *Hub) Restart() {
+	h.change(func() {
+		h.head = invalidation.Position{}
+		_, _ = rand.Read(h.head.Incarnation[:])
+	})
+}
+
+// Stop makes the hub unreachable: every call fails with invalidation.ErrUnavailable.
+func (h *Hub) Stop() { h.change(func() { h.stopped = true }) }
+
+// Start ends Stop; subscriptions begin anew.
+func (h *Hub) Start() { h.change(func() { h.stopped = false }) }
+
+// change does something to the hub that no subscription survives.
+func (h *Hub) change(do func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	do()
+	for t := range h.listeners {
+		t.renewLocked()
+	}
+}
+
+// Pause holds deliveries back while publishing goes on, as a connection does through which nothing arrives any more.
+func (h *Hub) Pause() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.paused = true
+}
+
+// Resume ends Pause. What was held back arrives, save on subscriptions that were replaced meanwhile.
+func (h *Hub) Resume() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.paused = false
+	for t := range h.listeners {
+		t.signal()
+	}
+}

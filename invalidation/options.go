@@ -1,0 +1,82 @@
+package invalidation
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+// DefaultMaxStaleness paces the heartbeats of a bus to which no cache is attached.
+const DefaultMaxStaleness = 3 * time.Second
+
+// MinMaxStaleness is the smallest bound that can be attached with: below it heartbeats would be most of the traffic.
+const MinMaxStaleness = 50 * time.Millisecond
+
+// heartbeatsPerBound is how many heartbeats are sent within the smallest attached bound: four may be late or lost.
+const heartbeatsPerBound = 5
+
+// Options are the settings of a Bus. A nil *Options and the zero value of every field mean the default.
+type Options struct {
+	// Logger gets a line for each change of state: subscribed, unavailable, silent, mismatched. Default: none.
+	Logger *slog.Logger
+
+	// Heartbeat is the time between heartbeats. It must be well below every attached bound, or caches are not trusted
+	// between two of them. Default, also for a negative value: a fifth of the smallest attached bound.
+	Heartbeat time.Duration
+
+	// OnEvent is told what happens, in order, from goroutines of the bus: it must not block, nor close the bus.
+	// Default: nobody.
+	OnEvent func(Event)
+}
+
+// EventKind says what happened.
+type EventKind uint8
+
+// What can happen to a bus.
+const (
+	// EventFlush: caches were flushed; Reason says why.
+	EventFlush EventKind = iota + 1
+	// EventUnavailable: the subscription or a heartbeat failed with Err; reported once until it works again.
+	EventUnavailable
+	// EventSilence: nothing this node sent came back for as long as the smallest bound; the subscription is replaced.
+	EventSilence
+	// EventDropped: a frame could not be read, and counts as lost.
+	EventDropped
+	// EventMismatch: Node attached Cache with another fingerprint; reported once for each node and fingerprint.
+	EventMismatch
+)
+
+var eventNames = map[EventKind]string{
+	EventFlush: "flush", EventUnavailable: "unavailable", EventSilence: "silence", EventDropped: "dropped",
+	EventMismatch: "mismatch",
+}
+
+// String is the kind's name.
+func (k EventKind) String() string { return eventNames[k] }
+
+// Event is something that operators may want to know. Fields that do not belong to its Kind are zero.
+type Event struct {
+	Kind   EventKind
+	Reason string
+	Cache  string
+	Node   NodeID
+	Err    error
+}
+
+// String is a line for people.
+func (e Event) String() string {
+	s := e.Kind.String()
+	if e.Reason != "" {
+		s += ": " + e.Reason
+	}
+	if e.Cache != "" {
+		s += fmt.Sprintf(" cache %q", e.Cache)
+	}
+	if e.Node != (NodeID{}) {
+		s += " node " + e.Node.String()
+	}
+	if e.Err != nil {
+		s += ": " + e.Err.Error()
+	}
+	return s
+}

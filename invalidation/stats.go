@@ -1,0 +1,75 @@
+package invalidation
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Stats is what a bus has counted since it began.
+type Stats struct {
+	// Position is up to where the log was applied.
+	Position Position
+	// Announced counts messages that were acknowledged, Published the frames they travelled in.
+	Announced, Published uint64
+	// Received counts frames applied, heartbeats and own ones included; Duplicates frames that were known already.
+	Received, Duplicates uint64
+	// Dropped counts frames that could not be read. In the log each is a gap.
+	Dropped uint64
+	// Gaps counts skipped positions seen, Subscriptions the subscriptions begun, Reconnects those replaced for silence.
+	Gaps, Subscriptions, Reconnects uint64
+	// Flushes counts flushes by reason.
+	Flushes map[string]uint64
+	// Trusted counts the heartbeats that extended trust.
+	Trusted uint64
+	// HintsLost counts hints that this node could not send.
+	HintsLost uint64
+	// Mismatches counts the nodes heard of that run a cache of ours with other options.
+	Mismatches uint64
+	// Lag is how long the last heartbeat that came back was under way.
+	Lag time.Duration
+	// EchoAge is how long ago the newest heartbeat that came back was sent; negative if none has yet.
+	EchoAge time.Duration
+}
+
+// counters are the running totals of a bus.
+type counters struct {
+	announced, published, received, duplicates, dropped atomic.Uint64
+	gaps, subscriptions, reconnects                     atomic.Uint64
+	trusted, hintsLost, mismatches                      atomic.Uint64
+	lag                                                 atomic.Int64
+
+	// mu guards flushes.
+	mu      sync.Mutex
+	flushes map[string]uint64
+}
+
+func (c *counters) flushed(reason string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.flushes == nil {
+		c.flushes = map[string]uint64{}
+	}
+	c.flushes[reason]++
+}
+
+// Stats returns a snapshot; the map is the caller's.
+func (b *Bus) Stats() Stats {
+	c := &b.count
+	s := Stats{
+		Position: b.Position(), Announced: c.announced.Load(), Published: c.published.Load(), Received: c.received.Load(),
+		Duplicates: c.duplicates.Load(), Dropped: c.dropped.Load(), Gaps: c.gaps.Load(),
+		Subscriptions: c.subscriptions.Load(), Reconnects: c.reconnects.Load(), Trusted: c.trusted.Load(),
+		HintsLost: c.hintsLost.Load(), Mismatches: c.mismatches.Load(), Lag: time.Duration(c.lag.Load()),
+		Flushes: map[string]uint64{}, EchoAge: -1,
+	}
+	if last := b.beats.last(); !last.IsZero() {
+		s.EchoAge = time.Since(last)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for reason, n := range c.flushes {
+		s.Flushes[reason] = n
+	}
+	return s
+}
