@@ -1,0 +1,72 @@
+package memcached_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/bradfitz/gomemcache/memcache"
+
+	"github.com/strata-cache/strata/backend"
+	"github.com/strata-cache/strata/backend/backendtest"
+	"github.com/strata-cache/strata/internal/server"
+	"github.com/strata-cache/strata/internal/servertest"
+)
+
+var features = backendtest.Features{
+	Counter:      true,
+	Statser:      true,
+	Identifier:   true,
+	TTLPrecision: time.Second,
+	MaxRecord:    1<<20 - 512,
+}
+
+// harness is one pool of servers that nobody else uses.
+func harness(timeout string, servers ...*server.Server) backendtest.Harness {
+	url := poolURL("timeout="+timeout, servers...)
+	patience, _ := time.ParseDuration(timeout)
+	each := func(t *testing.T, what string, f func(s *server.Server) error) {
+		for _, s := range servers {
+			if err := f(s); err != nil {
+				t.Fatalf("%s: %v", what, err)
+			}
+		}
+	}
+	return backendtest.Harness{
+		Open:     func(t *testing.T) *backend.Store { return open(t, url) },
+		Timeout:  patience,
+		Native:   func() any { return new(*memcache.Client) },
+		Features: features,
+		Stop:     func(t *testing.T) { each(t, "kill", (*server.Server).Kill) },
+		Restart: func(t *testing.T) {
+			each(t, "restart", func(s *server.Server) error { return s.Restart(t.Context()) })
+		},
+		Pause:  func(t *testing.T) { each(t, "pause", (*server.Server).Pause) },
+		Resume: func(t *testing.T) { each(t, "resume", (*server.Server).Resume) },
+	}
+}
+
+func TestConformanceOfOneServer(t *testing.T) {
+	t.Parallel()
+	backendtest.Run(t, func(t *testing.T) backendtest.Harness {
+		h := harness("10s", servertest.SharedMemcached(t))
+		h.Stop, h.Restart, h.Pause, h.Resume = nil, nil, nil, nil
+		return h
+	})
+}
+
+func TestConformanceOfThreeServers(t *testing.T) {
+	t.Parallel()
+	backendtest.Run(t, func(t *testing.T) backendtest.Harness {
+		h := harness("10s", own(t, 3)...)
+		h.Stop, h.Restart, h.Pause, h.Resume = nil, nil, nil, nil
+		return h
+	})
+}
+
+func TestConformanceInOutages(t *testing.T) {
+	for name, n := range map[string]int{"one server": 1, "three servers": 3} {
+		t.Run(name, func(t *testing.T) {
+			backendtest.RunOutage(t, func(t *testing.T) backendtest.Harness { return harness("500ms", own(t, n)...) })
+		})
+	}
+}
