@@ -2,8 +2,10 @@ package codec_test
 
 import (
 	"bytes"
+	"fmt"
 	"math"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -137,5 +139,27 @@ func TestAppendRefusesWhatDecodeWould(t *testing.T) {
 	}
 	if _, err := codec.MessagePack[interned]().Append(nil, interned{"long enough", "long enough"}); err == nil {
 		t.Error("interned strings were encoded")
+	}
+}
+
+// celsius encodes itself, through its pointer only.
+type celsius struct{ degrees int }
+
+func (c *celsius) MarshalText() ([]byte, error) { return fmt.Append(nil, c.degrees), nil }
+func (c *celsius) UnmarshalText(b []byte) (err error) {
+	c.degrees, err = strconv.Atoi(string(b))
+	return err
+}
+
+func TestMarshalersWithAPointerReceiverAreUsed(t *testing.T) {
+	for _, c := range []codec.Codec[celsius]{codec.MessagePack[celsius](), codec.JSON[celsius]()} {
+		b, err := c.Append(nil, celsius{-40})
+		if err != nil {
+			t.Errorf("%v: %v", c.ID(), err)
+			continue
+		}
+		if got, err := c.Decode(b); err != nil || got.degrees != -40 {
+			t.Errorf("%v: %q decodes as %v, %v", c.ID(), b, got, err)
+		}
 	}
 }

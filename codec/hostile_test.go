@@ -70,6 +70,14 @@ func TestHostileMessagePackCostsNothing(t *testing.T) {
 	}
 }
 
+func TestNothingMayFollowAMessagePackValue(t *testing.T) {
+	for _, in := range []string{"\xc0\xc0", "\x01\xc1", "\xa1ab"} {
+		if _, err := codec.MessagePack[any]().Decode([]byte(in)); reasonOf(err) != codec.ReasonHostile {
+			t.Errorf("%x: %v", in, err)
+		}
+	}
+}
+
 func TestHostilePayloadInARightEnvelope(t *testing.T) {
 	c := codec.MessagePack[[]int]()
 	e := codec.Envelope{Codec: c.ID(), Schema: c.Schema(), Payload: []byte("\xdd\xff\xff\xff\xff\x01")}
