@@ -1,0 +1,13 @@
+// Package policy says how a cache relates to its source of truth. A [Policy] is data, on which package tier acts:
+//
+//	policy.CacheAside(policy.LoaderFunc[int64, Product](selectProduct))
+//
+// reads through a [Loader]: a miss loads the value and keeps it. The application writes its source itself and calls
+// Invalidate afterwards.
+//
+// A Loader that can do more says so by further methods, found by assertion: a [BatchLoader] loads many keys in one
+// request, a [Refresher] may answer with a TTL, tags and a version, or that nothing changed.
+//
+// A loader reports a key that its source does not have by an error that is [ErrNotFound], which is an answer and may
+// itself be cached. Any other error means that it does not know.
+package policy

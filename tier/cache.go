@@ -1,0 +1,130 @@
+package tier
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/strata-cache/strata/backend"
+	"github.com/strata-cache/strata/invalidation"
+	"github.com/strata-cache/strata/policy"
+)
+
+// A Cache is one named set of values in up to two tiers before a source. Its methods are safe for concurrent use, also
+// with Close.
+//
+// Values that it returns are shared and must not be changed, unless Options.Clone is set.
+type Cache[K comparable, V any] struct {
+	name      string
+	opts      Options[K, V]
+	keyPrefix string                   // of every remote key: name/version/{
+	keyString func(K) string           // nil: K is a TextMarshaler
+	seed      maphash.Seed             // of the hashes in the local tier
+	local     *local[K, V]             // nil: off
+	remote    *backend.Store           // nil: none
+	bus       *invalidation.Attachment // nil: none
+	loader    policy.Loader[K, V]
+
+	epochs epochs
+	trust  atomic.Int64 // until when the bus vouches for local entries, by the clock of mono; neverTrusted before it did
+	muted  atomic.Int64 // until when nothing is kept locally, because another node disagrees about this cache
+
+	n    counters
+	hits hits
+
+	flights    flights[K, V]
+	refreshing atomic.Int64 // refreshes under way
+	writers    writers
+
+	// ctx ends when the cache is closed. life is held by every call that may start something, and waited for by Close.
+	ctx    context.Context
+	stop   context.CancelFunc
+	mu     sync.RWMutex // guards closed against a beginning call
+	closed bool
+	life   sync.WaitGroup
+}
+
+// neverTrusted is the trust of a cache without a bus, or whose bus has not been heard yet.
+const neverTrusted = -1
+
+// New makes a cache. It succeeds while servers are down; bad options fail with every problem named. The name is part of
+// every remote key and is how nodes find each other on the bus: all processes that share the cache use the same one.
+func New[K comparable, V any](name string, o *Options[K, V]) (*Cache[K, V], error) {
+	opts := o.withDefaults()
+	keyString, keyErr := keyFunc(opts.Key)
+	if errors.Is(keyErr, errTextKey) {
+		keyErr = nil
+	}
+	if err := errors.Join(opts.validate(name), keyErr); err != nil {
+		return nil, fmt.Errorf("tier: new %q: %w", name, err)
+	}
+	c := &Cache[K, V]{
+		name:      name,
+		opts:      opts,
+		keyPrefix: name + "/" + opts.Version + "/{",
+		keyString: keyString,
+		seed:      maphash.MakeSeed(),
+		remote:    opts.Remote,
+		loader:    opts.Policy.Loader,
+	}
+	c.trust.Store(neverTrusted)
+	c.ctx, c.stop = context.WithCancel(context.Background())
+	if opts.LocalCost > 0 {
+		var err error
+		if c.local, err = newLocal[K, V](opts.LocalCost); err != nil {
+			return nil, fmt.Errorf("tier: new %q: local tier: %w", name, err)
+		}
+	}
+	if opts.Bus != nil {
+		var err error
+		if c.bus, err = opts.Bus.Attach(name, c.fingerprint(), opts.MaxStaleness, listener[K, V]{c}); err != nil {
+			c.Close()
+			return nil, fmt.Errorf("tier: new %q: %w", name, err)
+		}
+	}
+	return c, nil
+}
+
+// Name returns the cache's name.
+func (c *Cache[K, V]) Name() string { return c.name }
+
+// Close ends loads and refreshes under way, whose callers get ErrClosed, waits for them, leaves the bus and frees the local
+// tier. It closes neither Remote nor Bus. It is idempotent; calls after it return ErrClosed.
+func (c *Cache[K, V]) Close() error {
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
+	c.epochs.flush() // no hit from now on
+	c.stop()
+	c.life.Wait()
+	var err error
+	if c.bus != nil {
+		err = c.bus.Close()
+	}
+	if c.local != nil {
+		c.local.close()
+	}
+	return err
+}
+
+// enter begins a call that may start something; leave ends it. It fails once the cache is closed.
+func (c *Cache[K, V]) enter() error {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if c.closed {
+		return ErrClosed
+	}
+	c.life.Add(1)
+	return nil
+}
+
+func (c *Cache[K, V]) leave() { c.life.Done() }
+
+// cleanup returns a context for a step that must still be tried when ctx has ended.
+func cleanup(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+}

@@ -1,0 +1,89 @@
+package tier
+
+import (
+	"fmt"
+	"time"
+
+	"context"
+
+	"github.com/strata-cache/strata/internal/mono"
+	"github.com/strata-cache/strata/invalidation"
+)
+
+// protocol is the version of the rules that nodes of one cache have to share.
+const protocol = 1
+
+// fingerprint names what two nodes must agree on to keep each other coherent.
+func (c *Cache[K, V]) fingerprint() string {
+	remote := "none"
+	if c.remote != nil {
+		remote = "shared"
+	}
+	return fmt.Sprintf("protocol=%d version=%s remote=%s policy=%v", protocol, c.opts.Version, remote, c.opts.Policy.Mode)
+}
+
+// valid reports whether the local entry e may be served at now, which was read after e was found.
+func (c *Cache[K, V]) valid(e *entry[K, V], now time.Duration) bool {
+	if e.epoch != c.epochs.stripe[e.stripe].Load() || e.gen != c.epochs.gen.Load() || now >= e.expiry {
+		return false
+	}
+	trust := c.trust.Load()
+	return int64(now) < trust || trust == neverTrusted && now < e.bound
+}
+
+func (c *Cache[K, V]) trusted() bool { return int64(mono.Now()) < c.trust.Load() }
+
+// A listener is a cache as its bus sees it. All its methods are called from one goroutine, and must not block.
+type listener[K comparable, V any] struct{ c *Cache[K, V] }
+
+// Apply does what another node announced. What this node announced it did before.
+func (l listener[K, V]) Apply(_ invalidation.Position, own bool, m invalidation.Message) {
+	if own {
+		return
+	}
+	switch m.Verb {
+	case invalidation.VerbInvalidate, invalidation.VerbExpire:
+		for _, key := range m.Keys {
+			l.c.epochs.bump(stripeOf(key))
+		}
+		l.c.n.received.Add(uint64(len(m.Keys)))
+	default: // a clear, tags, or a verb of a later version: all of it is surely enough
+		l.c.epochs.flush()
+		l.c.n.received.Add(1)
+	}
+}
+
+// Flush gives the local tier up, because messages may have been missed.
+func (l listener[K, V]) Flush(reason string) { l.c.flushed(reason) }
+
+// Trust moves the trust deadline.
+func (l listener[K, V]) Trust(sent time.Time) {
+	l.c.trust.Store(int64(mono.Now() - time.Since(sent) + l.c.opts.MaxStaleness))
+}
+
+// Mismatched keeps the local tier empty while another node uses this name with other options.
+func (l listener[K, V]) Mismatched(_, theirs string) {
+	c := l.c
+	until := mono.Now() + 3*c.opts.MaxStaleness
+	if before := c.muted.Swap(int64(until)); before < int64(mono.Now()) {
+		c.event(EventMismatch, "", fmt.Errorf("another node has %s, this one %s: the local tier is off", theirs, c.fingerprint()))
+	}
+	c.epochs.flush()
+}
+
+// announce tells the other nodes. Without a bus there is nobody to tell.
+func (c *Cache[K, V]) announce(ctx context.Context, verb invalidation.Verb, keys []string) error {
+	if c.bus == nil {
+		return nil
+	}
+	var messages []invalidation.Message
+	for rest := keys; ; {
+		n := min(len(rest), invalidation.MaxKeys)
+		messages = append(messages, invalidation.Message{Verb: verb, Keys: rest[:n:n]})
+		if rest = rest[n:]; len(rest) == 0 {
+			break
+		}
+	}
+	_, err := c.bus.Announce(ctx, messages...)
+	return err
+}

@@ -1,0 +1,32 @@
+// Package tier is the front door of strata: a typed [Cache] of up to two tiers before a source.
+//
+//	products, err := tier.New("products", &tier.Options[int64, Product]{
+//		Remote: store, // redis.Open, memcached.Open, hazelcast.Open or memory.New
+//		Bus:    bus,   // redisbus.New, or membus
+//		TTL:    10 * time.Minute,
+//		Policy: policy.CacheAside[int64, Product](loader),
+//	})
+//	p, err := products.Get(ctx, 42)
+//
+// # Tiers
+//
+// The local tier holds decoded values in this process; a hit in it makes no round trip and allocates nothing. The remote
+// tier is shared by all processes; a hit in it costs one round trip. What neither has is loaded from the source by the
+// policy's loader, once at a time for a key in this process. Either tier may be left out.
+//
+// # Coherence
+//
+// With a Bus, Set, Delete, Invalidate, Expire and Clear are announced to all nodes, which drop what they hold. When such a
+// call has returned without an error, no node serves an older value from its local tier for a read that starts more than
+// MaxStaleness later; a node that has not heard its own heartbeat through the bus for that long asks the remote tier
+// instead. Without a Bus a local value lives at most MaxStaleness. docs/guarantees.md says what holds under which faults.
+//
+// There is no unconditional write of a value. A Set puts a fence at the key and swaps it for the value; what a miss loaded
+// is stored only where nothing is, or over the very record that was found unusable. Whoever comes too late is refused,
+// and what the remote tier refused is not kept locally either.
+//
+// # Errors
+//
+// A key that the source does not have is [ErrNotFound]. Servers that fail are [ErrUnavailable], never a miss, and a read
+// that has a loader goes on without them. Every failed step is an [*Error] that says which tier and key.
+package tier

@@ -1,0 +1,61 @@
+package tier
+
+import (
+	"math"
+	"sync/atomic"
+	"time"
+
+	"github.com/strata-cache/strata/backend/record"
+)
+
+// An entry is what the local tier holds at a key. It does not change after it was put there, but for the last two fields:
+// whether it may still be served is decided when it is looked at.
+type entry[K comparable, V any] struct {
+	key    K
+	value  V
+	hash   uint64        // of key, in this cache
+	stripe uint32        // of its remote key
+	epoch  uint64        // of that stripe, when its load began
+	gen    uint64        // of the local tier, when its load began
+	fresh  time.Duration // until when it is not stale, by the clock of mono
+	expiry time.Duration // until when it is served at all
+	bound  time.Duration // until when it is served without a trusted bus
+
+	created  time.Time // wall clock, of its load
+	tags     []string
+	version  uint64
+	cost     int64
+	token    record.Token // of the remote record that it was read from or stored as
+	negative bool         // the source has no such value
+	from     Tier         // where this process got it
+
+	retry atomic.Int64 // when a refresh may be tried again, by the clock of mono
+	loose atomic.Bool  // only the table holds it
+}
+
+// forever is a time that does not come.
+const forever = time.Duration(math.MaxInt64)
+
+// stale reports whether a newer value is wanted.
+func (e *entry[K, V]) stale(now time.Duration) bool { return now >= e.fresh }
+
+// A Tier is where a value came from.
+type Tier uint8
+
+const (
+	Local  Tier = iota + 1 // this process had it
+	Remote                 // the shared tier had it
+	Source                 // it was loaded
+)
+
+func (t Tier) String() string {
+	switch t {
+	case Local:
+		return "local"
+	case Remote:
+		return "remote"
+	case Source:
+		return "source"
+	}
+	return "none"
+}

@@ -1,0 +1,69 @@
+package tier
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/strata-cache/strata/internal/sentinel"
+)
+
+// Errors that a cache reports; errors.Is finds them through every layer. Context errors are reported as they are.
+var (
+	// ErrNotFound says that the source has no such value, or that there is no source and nothing is cached.
+	ErrNotFound = sentinel.ErrNotFound
+
+	// ErrUnavailable says that a server could not be reached or did not answer in time. It is never a miss.
+	ErrUnavailable = sentinel.ErrUnavailable
+
+	// ErrUnsupported says that the remote tier or the source cannot do what was asked.
+	ErrUnsupported = sentinel.ErrUnsupported
+
+	// ErrTooLarge says that the remote tier does not store values of that size.
+	ErrTooLarge = sentinel.ErrTooLarge
+
+	// ErrColdCache says that there is no value yet and that somebody else is computing it.
+	ErrColdCache = sentinel.ErrColdCache
+
+	// ErrInvalidationPending says that the change was made and that other nodes may not know it yet. They stop serving
+	// their local values at the latest when their MaxStaleness ends.
+	ErrInvalidationPending = sentinel.ErrInvalidationPending
+
+	// ErrClosed says that the cache was closed.
+	ErrClosed = sentinel.ErrClosed
+)
+
+// An Error says which step of which operation failed, on which key.
+type Error struct {
+	Op   string // "get", "set", "invalidate", …
+	Tier string // "local", "remote", "source" or "bus"
+	Key  string // as the remote tier has it, "" for all; shortened and quoted in Error
+	Err  error
+}
+
+func (e *Error) Error() string {
+	return "tier: " + e.Op + " " + quoteKey(e.Key) + ": " + e.Tier + ": " + e.Err.Error()
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// maxKeyInError keeps one bad key from filling a log.
+const maxKeyInError = 64
+
+func quoteKey(k string) string {
+	if len(k) > maxKeyInError {
+		return strconv.Quote(k[:maxKeyInError]) + "…"
+	}
+	return strconv.Quote(k)
+}
+
+// A PanicError is what the callers of a loader get that panicked.
+type PanicError struct {
+	Value any
+	Stack []byte // of the panic
+}
+
+func (e *PanicError) Error() string { return fmt.Sprintf("loader panicked: %v", e.Value) }
+
+// errGoexit is for a loader that ended its goroutine.
+var errGoexit = errors.New("loader ended its goroutine")

@@ -1,0 +1,41 @@
+package tier
+
+import "fmt"
+
+// An EventKind says what an [Event] is about.
+type EventKind uint8
+
+const (
+	EventRemoteError EventKind = iota + 1 // the remote tier failed and the call went on without it
+	EventUndecodable                      // a remote record could not be used
+	EventRefresh                          // a load behind a stale value failed
+	EventFlush                            // the whole local tier was given up: Err says why
+	EventMismatch                         // another node uses this cache's name with other options
+)
+
+func (k EventKind) String() string {
+	if names := [...]string{"", "remote error", "undecodable", "refresh failed", "flush", "mismatch"}; int(k) < len(names) {
+		return names[k]
+	}
+	return "unknown"
+}
+
+// An Event is something that went wrong, or that people who run the cache want to know, and that failed no call.
+type Event struct {
+	Kind EventKind
+	Key  string // as the remote tier has it, "" for all
+	Err  error
+}
+
+func (c *Cache[K, V]) event(kind EventKind, key string, err error) {
+	c.opts.Logger.Warn("strata: "+kind.String(), "cache", c.name, "key", key, "err", err)
+	if c.opts.OnEvent != nil {
+		c.opts.OnEvent(Event{Kind: kind, Key: key, Err: err})
+	}
+}
+
+func (c *Cache[K, V]) flushed(reason string) {
+	c.epochs.flush()
+	c.n.flushes.Add(1)
+	c.event(EventFlush, "", fmt.Errorf("%s", reason))
+}

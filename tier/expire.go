@@ -1,0 +1,114 @@
+package tier
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/strata-cache/strata/backend/driver"
+	"github.com/strata-cache/strata/backend/record"
+	"github.com/strata-cache/strata/codec"
+	"github.com/strata-cache/strata/internal/mono"
+	"github.com/strata-cache/strata/invalidation"
+)
+
+// Expire says that newer values of keys are wanted: the present ones become stale on every node, and are served while they
+// are loaded anew. It joins one *Error for each key that failed.
+func (c *Cache[K, V]) Expire(ctx context.Context, keys ...K) error {
+	opts, changes, err := c.begin("expire", keys, nil)
+	if err != nil || len(changes) == 0 {
+		return err
+	}
+	defer c.leave()
+	var errs []error
+	for _, ch := range changes {
+		if err := c.expire(ctx, opts, ch); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (c *Cache[K, V]) expire(ctx context.Context, opts *call, ch *change[K, V]) error {
+	w := ch.w
+	if c.remote == nil {
+		c.expireLocal(opts, w)
+	} else {
+		c.epochs.bump(w.stripe)
+		if err := c.expireRemote(ctx, w); err != nil {
+			return &Error{Op: "expire", Tier: "remote", Key: w.remoteKey, Err: err}
+		}
+	}
+	if err := c.announce(ctx, invalidation.VerbExpire, []string{w.remoteKey}); err != nil {
+		return &Error{Op: "expire", Tier: "bus", Key: w.remoteKey, Err: errors.Join(ErrInvalidationPending, err)}
+	}
+	if c.remote != nil {
+		c.epochs.bump(w.stripe)
+	}
+	return nil
+}
+
+// expireLocal replaces the local entry by one that is stale.
+func (c *Cache[K, V]) expireLocal(opts *call, w *want[K, V]) {
+	now := mono.Now()
+	e := c.local.get(w.hash, w.key, now)
+	if e == nil || !c.valid(e, now) {
+		return
+	}
+	c.epochs.bump(w.stripe) // what a queue of the local tier may still hold must not come back
+	c.capture(w)
+	c.keep(opts, &entry[K, V]{
+		key: e.key, value: e.value, hash: e.hash, stripe: e.stripe, epoch: w.at.epoch, gen: w.at.gen,
+		fresh: now, expiry: e.expiry, bound: e.bound, created: e.created, tags: e.tags, version: e.version,
+		cost: e.cost, token: e.token, negative: e.negative, from: e.from,
+	})
+}
+
+// expireRemote swaps the record at w for one that is the same but for its soft expiry.
+func (c *Cache[K, V]) expireRemote(ctx context.Context, w *want[K, V]) error {
+	found := c.remote.Get(ctx, w.remoteKey)[0]
+	for range swapTries {
+		if found.Err != nil {
+			return found.Err
+		}
+		h, body, ok := record.Parse(found.Record)
+		if !ok || h.Kind != record.Value {
+			return nil // nothing there that could be served
+		}
+		now := time.Now()
+		env, err := codec.ParseEnvelope(body, seal(w.remoteKey, h))
+		if err != nil {
+			return nil // nobody can serve it
+		}
+		env.SoftExpiry = now
+		token := record.NewToken()
+		next := record.Header{Version: record.Version, Kind: record.Value, Token: token, Expiry: h.Expiry}
+		b, err := codec.AppendEnvelope(record.AppendHeader(nil, next), &env, seal(w.remoteKey, next))
+		if err != nil {
+			return err
+		}
+		e := c.remote.Write(ctx, driver.Op{Key: w.remoteKey, Step: record.Step{
+			Verb: record.Swap, Expect: h.Token, Record: b, TTL: max(h.Expiry.Sub(now), time.Millisecond),
+		}})[0]
+		switch e.Outcome {
+		case driver.Done:
+			return nil
+		case driver.Refused:
+			found.Record = record.Live(e.Found, time.Now())
+		default:
+			return e.Err
+		}
+	}
+	return errors.Join(ErrUnavailable, errors.New("the key changes faster than it can be expired"))
+}
+
+func clearError(tier string, err error) error {
+	switch {
+	case errors.Is(err, ErrUnsupported):
+		err = fmt.Errorf("%w; a new Options.Version abandons the whole cache", err)
+	case tier == "bus":
+		err = errors.Join(ErrInvalidationPending, err)
+	}
+	return &Error{Op: "clear", Tier: tier, Err: err}
+}

@@ -1,0 +1,231 @@
+package tier
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/strata-cache/strata/backend/driver"
+	"github.com/strata-cache/strata/backend/record"
+	"github.com/strata-cache/strata/internal/mono"
+	"github.com/strata-cache/strata/invalidation"
+	"github.com/strata-cache/strata/policy"
+)
+
+// A want is one key on its way through fill.
+type want[K comparable, V any] struct {
+	op        string
+	key       K
+	hash      uint64
+	remoteKey string
+	stripe    uint32
+
+	loader policy.Loader[K, V] // nil: what no tier has is not found
+	anew   bool                // a stale value will not do
+
+	// Captured before anything was read.
+	at    moment
+	began time.Duration
+	pos   invalidation.Position
+
+	held    *entry[K, V] // a stale value that was found
+	consent driver.Op    // the step by which a loaded value may be stored; without a verb it may not
+	down    error        // why the remote tier could not be asked
+
+	// The result.
+	entry *entry[K, V]
+	err   error
+}
+
+func (c *Cache[K, V]) newWant(op string, key K, hash uint64, loader policy.Loader[K, V]) (*want[K, V], error) {
+	remoteKey, err := c.remoteKey(key)
+	if err != nil {
+		return nil, fmt.Errorf("tier: %s: %w", op, err)
+	}
+	return &want[K, V]{op: op, key: key, hash: hash, remoteKey: remoteKey, stripe: stripeOf(remoteKey), loader: loader}, nil
+}
+
+// capture notes the moment before anything is read for w.
+func (c *Cache[K, V]) capture(w *want[K, V]) {
+	w.began = mono.Now()
+	if c.bus != nil {
+		w.pos = c.bus.Position()
+	}
+	w.at = c.epochs.at(w.stripe)
+}
+
+// fill is the one path on which values come into the cache: capture, read, load, consent, keep. Its wants have been
+// captured. It gives each of them an entry or an error. It costs one bulk read of the remote tier, one batch load of what
+// is not there, and one bulk write.
+func (c *Cache[K, V]) fill(ctx context.Context, opts *call, wants ...*want[K, V]) {
+	c.read(ctx, opts, wants)
+	if len(wants) == 1 && wants[0].fenced() {
+		c.waitAtFence(ctx, opts, wants[0])
+	}
+	var missing []*want[K, V]
+	for _, w := range wants {
+		if w.entry == nil && w.err == nil {
+			missing = append(missing, w)
+		}
+	}
+	if len(missing) > 0 {
+		answers := c.load(ctx, missing)
+		c.store(ctx, opts, missing, answers)
+	}
+}
+
+// read asks the remote tier for all wants at once. What it has is kept locally.
+func (c *Cache[K, V]) read(ctx context.Context, opts *call, wants []*want[K, V]) {
+	if c.remote == nil || opts.skipRemoteRead && opts.skipRemoteWrite {
+		return
+	}
+	keys := make([]string, len(wants))
+	for i, w := range wants {
+		keys[i] = w.remoteKey
+	}
+	for i, found := range c.remote.Get(ctx, keys...) {
+		c.look(ctx, opts, wants[i], found)
+	}
+}
+
+// look decides what a reply of the remote tier means for w.
+func (c *Cache[K, V]) look(ctx context.Context, opts *call, w *want[K, V], found driver.Result) {
+	w.consent = driver.Op{}
+	if found.Err != nil {
+		if ctx.Err() != nil {
+			w.err = c.ended(ctx, found.Err)
+			return
+		}
+		w.down = found.Err
+		c.n.remoteErrors.Add(1)
+		c.event(EventRemoteError, w.remoteKey, found.Err)
+		return
+	}
+	h, body, ok := record.Parse(found.Record)
+	switch {
+	case !ok:
+		w.consent = driver.Op{Key: w.remoteKey, Step: record.Step{Verb: record.Add}}
+		return
+	case h.Kind != record.Value:
+		w.consent = driver.Op{Key: w.remoteKey} // no verb: somebody else's turn
+		return
+	}
+	w.consent = driver.Op{Key: w.remoteKey, Step: record.Step{Verb: record.Swap, Expect: h.Token}}
+	if opts.skipRemoteRead {
+		return
+	}
+	e, err := c.decode(w, h, body)
+	switch {
+	case err != nil:
+		c.n.undecodable.Add(1)
+		c.event(EventUndecodable, w.remoteKey, err)
+	case w.anew && e.stale(mono.Now()):
+		w.held = e
+	default:
+		w.entry = e
+		c.keep(opts, e)
+	}
+}
+
+// fenced reports whether the remote tier holds something at w's key over which nobody may fill.
+func (w *want[K, V]) fenced() bool {
+	return w.entry == nil && w.err == nil && w.consent.Key != "" && w.consent.Verb == 0
+}
+
+// waitAtFence asks again until the writer is done, at most FenceWait. Nobody tells, so it polls, with jitter.
+func (c *Cache[K, V]) waitAtFence(ctx context.Context, opts *call, w *want[K, V]) {
+	end := time.NewTimer(c.opts.FenceWait)
+	defer end.Stop()
+	for pause := time.Millisecond; w.fenced(); pause *= 2 {
+		select {
+		case <-ctx.Done():
+			w.err = c.ended(ctx, ctx.Err())
+			return
+		case <-end.C:
+			c.n.fenced.Add(1)
+			return
+		case <-time.After(pause/2 + rand.N(pause)):
+			c.read(ctx, opts, []*want[K, V]{w})
+		}
+	}
+}
+
+// store offers what was loaded to the remote tier, and keeps locally what that took.
+func (c *Cache[K, V]) store(ctx context.Context, opts *call, wants []*want[K, V], answers []policy.Answer[V]) {
+	var ops []driver.Op
+	var offered []*want[K, V]
+	for i, w := range wants {
+		a := answers[i]
+		if a.Err != nil && !errors.Is(a.Err, ErrNotFound) {
+			w.err = c.sourceError(ctx, w, a.Err)
+			continue
+		}
+		l := c.lifeOf(opts, a)
+		w.entry = c.newEntry(w, a, l, opts)
+		switch {
+		case l.ttl <= 0, w.loader == nil:
+		case c.remote == nil:
+			c.keep(opts, w.entry)
+		case opts.skipRemoteWrite, w.consent.Verb == 0:
+		case !c.epochs.current(w.stripe, w.at):
+			c.n.refusedFills.Add(1) // invalidated while it was loaded
+		default:
+			b, err := c.encode(w.remoteKey, w.entry, l, w.pos)
+			if err != nil {
+				w.err = &Error{Op: w.op, Tier: "remote", Key: w.remoteKey, Err: err}
+				continue
+			}
+			w.consent.Record, w.consent.TTL = b, l.ttl
+			ops = append(ops, w.consent)
+			offered = append(offered, w)
+		}
+	}
+	if len(ops) == 0 {
+		return
+	}
+	for i, e := range c.remote.Write(ctx, ops...) {
+		w := offered[i]
+		switch e.Outcome {
+		case driver.Done:
+			c.keep(opts, w.entry)
+		case driver.Refused:
+			c.n.refusedFills.Add(1)
+		default: // the caller has its value all the same; it is not kept
+			c.n.remoteErrors.Add(1)
+			c.event(EventRemoteError, w.remoteKey, e.Err)
+		}
+	}
+}
+
+// keep puts e into the local tier, if nothing was invalidated since its load began.
+func (c *Cache[K, V]) keep(opts *call, e *entry[K, V]) {
+	if c.local == nil || opts.skipLocalWrite || !c.epochs.current(e.stripe, moment{e.epoch, e.gen}) ||
+		int64(mono.Now()) < c.muted.Load() {
+		return
+	}
+	c.local.put(e)
+}
+
+// ended returns the error of a call whose context ended: ErrClosed if that was by Close.
+func (c *Cache[K, V]) ended(ctx context.Context, err error) error {
+	if c.ctx.Err() != nil {
+		return ErrClosed
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return err
+}
+
+func (c *Cache[K, V]) sourceError(ctx context.Context, w *want[K, V], err error) error {
+	if ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) {
+		return c.ended(ctx, err)
+	}
+	tier := "source"
+	if w.down != nil && errors.Is(err, w.down) {
+		tier = "remote"
+	}
+	return &Error{Op: w.op, Tier: tier, Key: w.remoteKey, Err: err}
+}

@@ -1,0 +1,120 @@
+package tier
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync"
+
+	"github.com/strata-cache/strata/policy"
+)
+
+// loadsAtOnce bounds the loads of one batch when the loader takes one key at a time.
+const loadsAtOnce = 16
+
+// load asks the source for all wants, which share a loader, and returns one answer for each.
+func (c *Cache[K, V]) load(ctx context.Context, wants []*want[K, V]) []policy.Answer[V] {
+	answers := make([]policy.Answer[V], len(wants))
+	loader := wants[0].loader
+	if loader == nil {
+		for i, w := range wants {
+			answers[i].Err = ErrNotFound
+			if w.down != nil {
+				answers[i].Err = w.down // an outage is never a miss
+			}
+		}
+		return answers
+	}
+	c.n.loads.Add(uint64(len(wants)))
+	switch batch, ok := loader.(policy.BatchLoader[K, V]); {
+	case len(wants) == 1:
+		answers[0] = loadOne(ctx, loader, wants[0])
+	case ok:
+		answers = loadMany(ctx, batch, wants)
+	default:
+		var group sync.WaitGroup
+		slots := make(chan struct{}, loadsAtOnce)
+		for i, w := range wants {
+			answers[i].Err = errGoexit // unless it returns
+			slots <- struct{}{}
+			group.Go(func() {
+				defer func() { <-slots }()
+				answers[i] = loadOne(ctx, loader, w)
+			})
+		}
+		group.Wait()
+	}
+	for i := range answers {
+		if err := answers[i].Err; err != nil && !errors.Is(err, ErrNotFound) {
+			c.n.loadErrors.Add(1)
+		}
+	}
+	return answers
+}
+
+func loadOne[K comparable, V any](ctx context.Context, loader policy.Loader[K, V], w *want[K, V]) (a policy.Answer[V]) {
+	err := guarded(func() {
+		r, ok := loader.(policy.Refresher[K, V])
+		if !ok {
+			a.Value, a.Err = loader.Load(ctx, w.key)
+			return
+		}
+		var held *policy.Answer[V]
+		if w.held != nil {
+			held = &policy.Answer[V]{Value: w.held.value, Tags: w.held.tags, Version: w.held.version}
+			if w.held.negative {
+				held.Err = ErrNotFound
+			}
+		}
+		a = r.Refresh(ctx, w.key, held)
+		if a.Unchanged && held != nil {
+			a.Value, a.Err = held.Value, held.Err
+			if a.Tags == nil {
+				a.Tags = held.Tags
+			}
+			if a.Version == 0 {
+				a.Version = held.Version
+			}
+		} else if a.Unchanged {
+			a.Err = errors.New("loader: unchanged, though nothing was held")
+		}
+	})
+	if err != nil {
+		a.Err = err
+	}
+	return a
+}
+
+func loadMany[K comparable, V any](ctx context.Context, loader policy.BatchLoader[K, V], wants []*want[K, V]) []policy.Answer[V] {
+	keys := make([]K, len(wants))
+	for i, w := range wants {
+		keys[i] = w.key
+	}
+	var answers []policy.Answer[V]
+	var err error
+	if p := guarded(func() { answers, err = loader.LoadMany(ctx, keys) }); p != nil {
+		err = p
+	}
+	if err == nil && len(answers) != len(keys) {
+		err = fmt.Errorf("loader: %d answers for %d keys", len(answers), len(keys))
+	}
+	if err != nil {
+		answers = make([]policy.Answer[V], len(keys))
+		for i := range answers {
+			answers[i].Err = err
+		}
+	}
+	return answers
+}
+
+// guarded calls f and returns an error if it panicked.
+func guarded(f func()) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = &PanicError{Value: r, Stack: debug.Stack()}
+		}
+	}()
+	f()
+	return nil
+}

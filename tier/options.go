@@ -1,0 +1,184 @@
+package tier
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"regexp"
+	"time"
+
+	"github.com/strata-cache/strata/backend"
+	"github.com/strata-cache/strata/codec"
+	"github.com/strata-cache/strata/invalidation"
+	"github.com/strata-cache/strata/policy"
+)
+
+// Options configures a cache. The zero value is a local cache of 64 MiB whose entries live for ten minutes.
+type Options[K comparable, V any] struct {
+	// Remote is the tier that all processes share. Nil: the cache is local. The caller closes it, after the cache.
+	Remote *backend.Store
+
+	// Bus keeps the local tiers of all processes coherent. The caller closes it, after the cache. Nil with a Remote: a
+	// local value lives at most MaxStaleness after it was read.
+	Bus *invalidation.Bus
+
+	// Policy says how the cache relates to its source. The zero Policy has none: a miss is ErrNotFound.
+	Policy policy.Policy[K, V]
+
+	// TTL is how long a value may be served after it was loaded or set. Default 10 minutes; at least 10 ms.
+	TTL time.Duration
+
+	// LocalTTL bounds how long this process serves a value without looking at the remote tier. Default and at most TTL.
+	LocalTTL time.Duration
+
+	// SoftTTL, if set, is when a value becomes stale: it is still served, while it is loaded anew behind. It must be
+	// shorter than TTL. Default 0: values are fresh until they expire.
+	SoftTTL time.Duration
+
+	// NegativeTTL, if set, is how long an ErrNotFound of the source is kept. Default 0: it is not.
+	NegativeTTL time.Duration
+
+	// Jitter shortens each TTL and SoftTTL by a random share of up to this much, so that values which were loaded
+	// together do not expire together. From 0 to 0.9. Default 0.
+	Jitter float64
+
+	// MaxStaleness bounds how old a value any node may serve after a write elsewhere has returned. A node that cannot
+	// be sure of it reads the remote tier instead of its own. Default 3 s; at least 500 ms.
+	MaxStaleness time.Duration
+
+	// LoadTimeout bounds one load: reading the remote tier, the source, and storing the result. Default 30 s.
+	LoadTimeout time.Duration
+
+	// FenceWait is how long a reader waits at a key that somebody is writing, before it reads the source. Default 50 ms.
+	FenceWait time.Duration
+
+	// LocalCost is how much the local tier may hold, in bytes as Weigh counts them, and a fixed overhead for each entry.
+	// Default 64 MiB, at least 64 KiB; negative turns the local tier off, which needs a Remote.
+	LocalCost int64
+
+	// Weigh returns the size of a value in bytes. Default: the length of a string or byte slice, else the encoded size
+	// where there is a Remote, else the size of the type itself, which does not see what it points to.
+	Weigh func(K, V) int64
+
+	// Clone copies a value, deeply. If set, callers get their own copy of local values and may change it. Default nil:
+	// values are shared and must not be changed.
+	Clone func(V) V
+
+	// Codec encodes values for the remote tier. Default: bytes and strings as they are, anything else as MessagePack.
+	Codec codec.Codec[V]
+
+	// Key writes a key for the remote tier. Different keys need different strings. Default: strings, integers, bools,
+	// byte arrays and encoding.TextMarshalers have a form of their own; New refuses other types without Key.
+	Key func(K) string
+
+	// Version is part of every remote key: another version is another, empty cache. Default "1". It takes letters,
+	// digits, '.', '_' and '-', as the cache's name does.
+	Version string
+
+	// OnEvent is told of what went wrong without failing a call: see Event. It is called on the goroutine where it
+	// happened and must not block. Default nil.
+	OnEvent func(Event)
+
+	// Logger is told the same. Default nil: nothing is logged.
+	Logger *slog.Logger
+}
+
+const (
+	defaultTTL          = 10 * time.Minute
+	defaultMaxStaleness = 3 * time.Second
+	minMaxStaleness     = 500 * time.Millisecond
+	defaultLoadTimeout  = 30 * time.Second
+	defaultFenceWait    = 50 * time.Millisecond
+	defaultLocalCost    = 64 << 20
+	minLocalCost        = 64 << 10
+	minTTL              = 10 * time.Millisecond
+	defaultVersion      = "1"
+)
+
+var nameForm = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+
+// withDefaults returns a copy with every default filled in; o may be nil.
+func (o *Options[K, V]) withDefaults() Options[K, V] {
+	var out Options[K, V]
+	if o != nil {
+		out = *o
+	}
+	setDefault(&out.TTL, defaultTTL)
+	setDefault(&out.LocalTTL, out.TTL)
+	setDefault(&out.MaxStaleness, defaultMaxStaleness)
+	setDefault(&out.LoadTimeout, defaultLoadTimeout)
+	setDefault(&out.FenceWait, defaultFenceWait)
+	setDefault(&out.LocalCost, defaultLocalCost)
+	setDefault(&out.Version, defaultVersion)
+	if out.Codec == nil {
+		out.Codec = defaultCodec[V]()
+	}
+	if out.Logger == nil {
+		out.Logger = slog.New(slog.DiscardHandler)
+	}
+	return out
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+func defaultCodec[V any]() codec.Codec[V] {
+	var v V
+	switch any(v).(type) {
+	case []byte:
+		return any(codec.Bytes()).(codec.Codec[V])
+	case string:
+		return any(codec.String()).(codec.Codec[V])
+	}
+	return codec.MessagePack[V]()
+}
+
+// validate names every problem at once, each with the field it is about.
+func (o *Options[K, V]) validate(name string) error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if !nameForm.MatchString(name) {
+		bad("name %q: 1 to 64 letters, digits, '.', '_' or '-'", name)
+	}
+	if !nameForm.MatchString(o.Version) {
+		bad("Version %q: 1 to 64 letters, digits, '.', '_' or '-'", o.Version)
+	}
+	if o.TTL < minTTL {
+		bad("TTL %v: must be at least %v", o.TTL, minTTL)
+	}
+	if o.LocalTTL < minTTL || o.LocalTTL > o.TTL {
+		bad("LocalTTL %v: must be from %v to TTL %v", o.LocalTTL, minTTL, o.TTL)
+	}
+	if o.SoftTTL < 0 || o.SoftTTL >= o.TTL {
+		bad("SoftTTL %v: must be shorter than TTL %v, and not negative", o.SoftTTL, o.TTL)
+	}
+	if o.NegativeTTL != 0 && o.NegativeTTL < minTTL {
+		bad("NegativeTTL %v: must be 0 or at least %v", o.NegativeTTL, minTTL)
+	}
+	if !(o.Jitter >= 0 && o.Jitter <= 0.9) {
+		bad("Jitter %v: must be from 0 to 0.9", o.Jitter)
+	}
+	if o.MaxStaleness < minMaxStaleness {
+		bad("MaxStaleness %v: must be at least %v", o.MaxStaleness, minMaxStaleness)
+	}
+	if o.LoadTimeout < time.Millisecond {
+		bad("LoadTimeout %v: must be at least 1ms", o.LoadTimeout)
+	}
+	if o.FenceWait < time.Millisecond {
+		bad("FenceWait %v: must be at least 1ms", o.FenceWait)
+	}
+	switch {
+	case o.LocalCost < 0 && o.Remote == nil:
+		bad("LocalCost %d: the local tier is off and there is no Remote: nothing would be cached", o.LocalCost)
+	case o.LocalCost >= 0 && o.LocalCost < minLocalCost:
+		bad("LocalCost %d: must be at least %d, or negative for no local tier", o.LocalCost, minLocalCost)
+	}
+	if o.Policy.Mode != policy.Aside {
+		bad("Policy: mode %v is unknown", o.Policy.Mode)
+	}
+	return errors.Join(errs...)
+}

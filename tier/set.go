@@ -1,0 +1,117 @@
+package tier
+
+import (
+	"context"
+
+	"github.com/strata-cache/strata/invalidation"
+	"github.com/strata-cache/strata/policy"
+)
+
+// Set stores value at key in both tiers and makes every other node drop what it has. When it returns without an error no
+// node serves an older value for a read that starts more than MaxStaleness later, and this one serves none at all. On an
+// error the outcome is unknown: call Invalidate when it matters.
+//
+// Of several Sets at one time the last wins; if they keep getting into each other's way the key is left empty. The source
+// is not written: that is the application's affair.
+func (c *Cache[K, V]) Set(ctx context.Context, key K, value V, options ...Option) error {
+	return c.setAll(ctx, []K{key}, func(K) V { return value }, options)
+}
+
+// SetMany is Set for several keys, in as many round trips as one Set takes. It joins one *Error for each key that failed.
+func (c *Cache[K, V]) SetMany(ctx context.Context, values map[K]V, options ...Option) error {
+	keys := make([]K, 0, len(values))
+	for k := range values {
+		keys = append(keys, k)
+	}
+	return c.setAll(ctx, keys, func(k K) V { return values[k] }, options)
+}
+
+func (c *Cache[K, V]) setAll(ctx context.Context, keys []K, value func(K) V, options []Option) error {
+	opts, changes, err := c.begin("set", keys, options)
+	if err != nil || len(changes) == 0 {
+		return err
+	}
+	defer c.leave()
+	for i, ch := range changes {
+		v := value(keys[i])
+		if c.opts.Clone != nil {
+			v = c.opts.Clone(v)
+		}
+		a := policy.Answer[V]{Value: v}
+		ch.life = c.lifeOf(opts, a)
+		c.capture(ch.w)
+		ch.entry = c.newEntry(ch.w, a, ch.life, opts)
+	}
+	c.n.writes.Add(uint64(len(changes)))
+	return c.write(ctx, "set", invalidation.VerbInvalidate, opts, changes)
+}
+
+// Invalidate makes sure that the present values of keys are never served again: call it after the source was written. When it
+// returns without an error no node serves an older value for a read that starts more than MaxStaleness later, and this
+// one serves none at all. It joins one *Error for each key that failed.
+func (c *Cache[K, V]) Invalidate(ctx context.Context, keys ...K) error {
+	return c.empty(ctx, "invalidate", keys)
+}
+
+// Delete is for a value that is gone at the source. Under cache-aside it does what Invalidate does.
+func (c *Cache[K, V]) Delete(ctx context.Context, keys ...K) error {
+	return c.empty(ctx, "delete", keys)
+}
+
+func (c *Cache[K, V]) empty(ctx context.Context, op string, keys []K) error {
+	opts, changes, err := c.begin(op, keys, nil)
+	if err != nil || len(changes) == 0 {
+		return err
+	}
+	defer c.leave()
+	c.n.invalidated.Add(uint64(len(changes)))
+	return c.write(ctx, op, invalidation.VerbInvalidate, opts, changes)
+}
+
+// begin enters the cache and makes a change of each key. If there is any, the caller leaves the cache.
+func (c *Cache[K, V]) begin(op string, keys []K, options []Option) (*call, []*change[K, V], error) {
+	opts, err := newCall(options)
+	if err != nil {
+		return nil, nil, err
+	}
+	changes := make([]*change[K, V], len(keys))
+	for i, key := range keys {
+		w, err := c.newWant(op, key, c.hash(key), nil)
+		if err != nil {
+			return nil, nil, err
+		}
+		changes[i] = &change[K, V]{w: w}
+	}
+	if err := c.enter(); err != nil {
+		return nil, nil, err
+	}
+	if len(changes) == 0 {
+		c.leave()
+	}
+	return opts, changes, nil
+}
+
+// Clear makes sure that no value of this cache is served again on any node. It lists the remote tier's keys; a backend that
+// cannot answers ErrUnsupported: a new Options.Version abandons a whole cache there.
+func (c *Cache[K, V]) Clear(ctx context.Context) error {
+	if err := c.enter(); err != nil {
+		return err
+	}
+	defer c.leave()
+	c.epochs.flush()
+	defer func() {
+		c.epochs.flush()
+		if c.local != nil {
+			c.local.clear()
+		}
+	}()
+	if c.remote != nil {
+		if _, err := c.remote.DeletePrefix(ctx, c.keyPrefix); err != nil {
+			return clearError("remote", err)
+		}
+	}
+	if err := c.announce(ctx, invalidation.VerbClear, nil); err != nil {
+		return clearError("bus", err)
+	}
+	return nil
+}

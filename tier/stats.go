@@ -1,0 +1,77 @@
+package tier
+
+import "sync/atomic"
+
+// Stats counts what a cache did since it was made.
+type Stats struct {
+	LocalHits    uint64 // reads that the local tier answered
+	RemoteHits   uint64 // reads that the remote tier answered
+	Misses       uint64 // reads that neither did
+	StaleHits    uint64 // of the hits, those of a value past its soft TTL
+	NegativeHits uint64 // of the hits, those of an ErrNotFound
+
+	Loads        uint64 // keys asked of the source
+	LoadErrors   uint64 // of these, those without an answer
+	Refreshes    uint64 // of the loads, those behind a stale value
+	RefusedFills uint64 // loaded values that the remote tier did not take, because somebody else wrote the key
+	Fenced       uint64 // reads of the source because somebody was writing the key
+
+	RemoteErrors uint64 // remote reads and writes that failed
+	Undecodable  uint64 // remote records that could not be used: each is a miss
+	Writes       uint64 // keys set
+	Invalidated  uint64 // keys invalidated here
+	Received     uint64 // keys, tags and clears that other nodes announced
+	Flushes      uint64 // times that the whole local tier was given up
+	LocalCost    int64  // what the local tier holds now, in bytes as Weigh counts them
+	Trusted      bool   // local values may be served now because the bus is heard
+}
+
+// counters are the parts of Stats that are counted. Hits are counted apart: see hits.
+type counters struct {
+	remoteHits, misses, staleHits, negativeHits        atomic.Uint64
+	loads, loadErrors, refreshes, refusedFills, fenced atomic.Uint64
+	remoteErrors, undecodable                          atomic.Uint64
+	writes, invalidated, received, flushes             atomic.Uint64
+}
+
+// hits counts local hits, spread so that readers on several cores do not share a cache line.
+type hits [64]struct {
+	n atomic.Uint64
+	_ [56]byte
+}
+
+func (h *hits) add(hash uint64) { h[hash>>32%uint64(len(h))].n.Add(1) }
+
+func (h *hits) sum() (n uint64) {
+	for i := range h {
+		n += h[i].n.Load()
+	}
+	return n
+}
+
+// Stats returns what the cache did so far. The numbers are read one after another while others change them.
+func (c *Cache[K, V]) Stats() Stats {
+	s := Stats{
+		LocalHits:    c.hits.sum(),
+		RemoteHits:   c.n.remoteHits.Load(),
+		Misses:       c.n.misses.Load(),
+		StaleHits:    c.n.staleHits.Load(),
+		NegativeHits: c.n.negativeHits.Load(),
+		Loads:        c.n.loads.Load(),
+		LoadErrors:   c.n.loadErrors.Load(),
+		Refreshes:    c.n.refreshes.Load(),
+		RefusedFills: c.n.refusedFills.Load(),
+		Fenced:       c.n.fenced.Load(),
+		RemoteErrors: c.n.remoteErrors.Load(),
+		Undecodable:  c.n.undecodable.Load(),
+		Writes:       c.n.writes.Load(),
+		Invalidated:  c.n.invalidated.Load(),
+		Received:     c.n.received.Load(),
+		Flushes:      c.n.flushes.Load(),
+		Trusted:      c.trusted(),
+	}
+	if c.local != nil {
+		s.LocalCost = c.local.size()
+	}
+	return s
+}

@@ -1,0 +1,217 @@
+package tier
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/strata-cache/strata/backend/driver"
+	"github.com/strata-cache/strata/backend/record"
+	"github.com/strata-cache/strata/invalidation"
+)
+
+const (
+	fenceTTL  = 5 * time.Second // of a fence whose writer died
+	swapTries = 8               // before a contended Set leaves the key empty
+)
+
+// A change is one key on its way through write.
+type change[K comparable, V any] struct {
+	w     *want[K, V]
+	entry *entry[K, V] // what is set; nil: the key is emptied
+	life  life
+
+	fence  record.Token // placed, and not yet swapped or left
+	stored bool         // the remote tier holds entry
+	err    *Error
+}
+
+// write is the one path on which anything changes but by a fill:
+//
+//	bump, fence, [the source], swap, announce, bump
+//
+// or, for a key that is emptied: bump, delete, announce, bump. The first bump kills what this node holds, the second what a
+// reader of this node took between the first and the end. The new value is kept locally only if nothing but these two bumps
+// touched its stripe.
+func (c *Cache[K, V]) write(ctx context.Context, op string, verb invalidation.Verb, opts *call, changes []*change[K, V]) error {
+	var sets []string
+	for _, ch := range changes {
+		if ch.entry != nil {
+			sets = append(sets, ch.w.remoteKey)
+		}
+	}
+	unlock, err := c.writers.lock(ctx, c.ctx, sets)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+
+	first := c.bumpAll(changes)
+	for _, ch := range changes {
+		c.capture(ch.w)
+	}
+	if c.remote != nil {
+		c.change(ctx, opts, changes)
+	}
+	keys := make([]string, len(changes))
+	for i, ch := range changes {
+		keys[i] = ch.w.remoteKey
+	}
+	if err := c.announce(ctx, verb, keys); err != nil {
+		for _, ch := range changes {
+			if ch.err == nil {
+				ch.fail(op, "bus", errors.Join(ErrInvalidationPending, err))
+			}
+		}
+	}
+	last := c.bumpAll(changes)
+	var errs []error
+	for _, ch := range changes {
+		if ch.err != nil {
+			ch.err.Op = op
+			errs = append(errs, ch.err)
+			continue
+		}
+		if ch.entry == nil || c.remote != nil && !ch.stored && !opts.skipRemoteWrite {
+			continue
+		}
+		if s := ch.w.stripe; last[s] == first[s]+1 {
+			ch.entry.epoch, ch.entry.gen = last[s], ch.w.at.gen
+			c.keep(opts, ch.entry)
+		}
+	}
+	if len(errs) == 1 && len(changes) == 1 {
+		return errs[0]
+	}
+	return errors.Join(errs...)
+}
+
+// bumpAll bumps each stripe of the changes once.
+func (c *Cache[K, V]) bumpAll(changes []*change[K, V]) map[uint32]uint64 {
+	bumped := make(map[uint32]uint64, len(changes))
+	for _, ch := range changes {
+		if _, ok := bumped[ch.w.stripe]; !ok {
+			bumped[ch.w.stripe] = c.epochs.bump(ch.w.stripe)
+		}
+	}
+	return bumped
+}
+
+// change does the remote steps of all changes, in as few round trips as there are steps.
+func (c *Cache[K, V]) change(ctx context.Context, opts *call, changes []*change[K, V]) {
+	var empty, set []*change[K, V]
+	for _, ch := range changes {
+		if ch.entry == nil || opts.skipRemoteWrite {
+			empty = append(empty, ch)
+		} else {
+			set = append(set, ch)
+		}
+	}
+	c.step(ctx, empty, func(ch *change[K, V]) driver.Op {
+		return driver.Op{Key: ch.w.remoteKey, Step: record.Step{Verb: record.Delete}}
+	}, nil)
+	for try := 0; len(set) > 0; try++ {
+		set = c.setOnce(ctx, set)
+		if len(set) == 0 || try == swapTries {
+			break
+		}
+		pause := time.NewTimer(time.Duration(1+rand.IntN(1<<try)) * time.Millisecond)
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			pause.Stop()
+			for _, ch := range set {
+				ch.fail("", "remote", ctx.Err())
+			}
+			return
+		}
+	}
+}
+
+// setOnce places fences and swaps them for the values. It returns those whose fence somebody else had touched: these keys are
+// left to the others, and may be tried again.
+func (c *Cache[K, V]) setOnce(ctx context.Context, set []*change[K, V]) (contended []*change[K, V]) {
+	c.step(ctx, set, func(ch *change[K, V]) driver.Op {
+		ch.fence = record.NewToken()
+		return driver.Op{Key: ch.w.remoteKey, Step: record.Step{Verb: record.Place, Expect: ch.fence, TTL: fenceTTL}}
+	}, func(ch *change[K, V]) {
+		ch.fence = record.Token{}
+		ch.fail("", "remote", errors.Join(ErrUnavailable, errors.New("too many writers at the key")))
+	})
+	var ready []*change[K, V]
+	records := make(map[*change[K, V]][]byte, len(set))
+	for _, ch := range set {
+		if ch.err != nil {
+			continue
+		}
+		b, err := c.encode(ch.w.remoteKey, ch.entry, ch.life, ch.w.pos)
+		if err != nil {
+			ch.fail("", "remote", err)
+			continue
+		}
+		records[ch] = b
+		ready = append(ready, ch)
+	}
+	c.step(ctx, ready, func(ch *change[K, V]) driver.Op {
+		return driver.Op{Key: ch.w.remoteKey, Step: record.Step{Verb: record.Swap, Expect: ch.fence, Record: records[ch], TTL: ch.life.ttl}}
+	}, func(ch *change[K, V]) { contended = append(contended, ch) })
+	for _, ch := range ready {
+		if ch.err == nil && !slices.Contains(contended, ch) {
+			ch.stored, ch.fence = true, record.Token{}
+		}
+	}
+	c.leaveFences(ctx, set)
+	return contended
+}
+
+// leaveFences takes this node's tokens out of the fences that did not become values. It is tried even if ctx has ended; where
+// it fails the fence ends by its TTL.
+func (c *Cache[K, V]) leaveFences(ctx context.Context, set []*change[K, V]) {
+	var ops []driver.Op
+	for _, ch := range set {
+		if !ch.fence.IsZero() {
+			ops = append(ops, driver.Op{Key: ch.w.remoteKey, Step: record.Step{Verb: record.Leave, Expect: ch.fence}})
+			ch.fence = record.Token{}
+		}
+	}
+	if len(ops) == 0 {
+		return
+	}
+	ctx, cancel := cleanup(ctx)
+	defer cancel()
+	for i, e := range c.remote.Write(ctx, ops...) {
+		if e.Outcome != driver.Done {
+			c.n.remoteErrors.Add(1)
+			c.event(EventRemoteError, ops[i].Key, e.Err)
+		}
+	}
+}
+
+// step applies one op of each change, and notes what failed. refused is told of those that did not happen.
+func (c *Cache[K, V]) step(ctx context.Context, changes []*change[K, V], op func(*change[K, V]) driver.Op, refused func(*change[K, V])) {
+	if len(changes) == 0 {
+		return
+	}
+	ops := make([]driver.Op, len(changes))
+	for i, ch := range changes {
+		ops[i] = op(ch)
+	}
+	for i, e := range c.remote.Write(ctx, ops...) {
+		switch e.Outcome {
+		case driver.Done:
+		case driver.Refused:
+			if refused != nil {
+				refused(changes[i])
+			}
+		default:
+			c.n.remoteErrors.Add(1)
+			changes[i].fail("", "remote", e.Err)
+		}
+	}
+}
+
+func (ch *change[K, V]) fail(op, tier string, err error) {
+	ch.err = &Error{Op: op, Tier: tier, Key: ch.w.remoteKey, Err: err}
+}
