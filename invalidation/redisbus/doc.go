@@ -1,0 +1,35 @@
+// Package redisbus is an invalidation log on a Redis server: a counter, and a channel on which everything is published.
+//
+//	bus, err := redisbus.New(store, nil)                               // on the client of a Redis store
+//	bus, err := redisbus.Open(ctx, "redis://localhost:6379", nil)      // with a client of its own, beside any other backend
+//	defer bus.Close()
+//
+// # On the server
+//
+// One hash, {strata:NAME}:log, holds the counter n and a random nonce; one channel, {strata:NAME}:frames, carries frames, and
+// one, {strata:NAME}:hints, hints. NAME is Options.Name; the braces keep all three in one slot. Databases of one server share
+// channels, so buses of different databases need different names: New and Open put a database other than 0 into it.
+//
+// One script adds to the counter and publishes, so the order of positions is the order of delivery. Every frame travels with
+// its position: 32 hexadecimal digits of the incarnation, 16 of n.
+//
+// # The incarnation
+//
+// It is a hash of the nonce, the server's run id and its replication id, which the script itself reads, so that what stands
+// on a frame is true of the server that published it, on whichever connection. Each part sees what the others do not:
+//
+//   - the run id changes at a restart, which may have brought an older log back;
+//   - the replication id changes at a failover, also from a server to its replica and back, where the run id returns;
+//   - the nonce is created with the counter, in the same hash and step, so that a FLUSHALL, an eviction or a deletion, which
+//     takes the counter along, is seen without a restart. It comes from the publisher: scripts have no randomness to trust.
+//
+// The script needs the commands INFO, HMGET, HSET, HINCRBY, PUBLISH and EVALSHA/EVAL, and a subscriber SUBSCRIBE; an ACL that
+// denies INFO to the user makes every announcement fail with the server's words.
+//
+// # Failures
+//
+// The bus reads its connection itself: the library's channels drop messages of slow readers without telling. A frame is
+// published once; after an error the outcome is unknown. A server that closes the connection, for whatever reason, is
+// subscribed to anew, with a pause that grows to a second. A connection that is merely silent is replaced when no heartbeat
+// comes back for the smallest bound attached.
+package redisbus

@@ -1,0 +1,91 @@
+package redisbus
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/strata-cache/strata/internal/redisconn"
+	"github.com/strata-cache/strata/invalidation"
+)
+
+// appendScript appends ARGV[3…] to the log at KEYS[1] and publishes each with its position on the channel ARGV[2]; ARGV[1]
+// is the nonce of a log that does not exist yet. Without frames it only tells the head. It returns incarnation and n.
+//
+// The channel is an argument and not a key: plain PUBLISH has no slot.
+var appendScript = redis.NewScript(`
+local nonce = redis.call('HGET', KEYS[1], 'nonce')
+if not nonce then
+  nonce = ARGV[1]
+  redis.call('HSET', KEYS[1], 'nonce', nonce, 'n', 0)
+end
+local run = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
+local repl = string.match(redis.call('INFO', 'replication'), 'master_replid:(%w+)')
+local incarnation = string.sub(redis.sha1hex(nonce .. '/' .. run .. '/' .. repl), 1, 32)
+local n = redis.call('HINCRBY', KEYS[1], 'n', #ARGV - 2)
+local before = n - (#ARGV - 2)
+for i = 3, #ARGV do
+  redis.call('PUBLISH', ARGV[2], incarnation .. string.format('%016x', before + i - 2) .. ARGV[i])
+end
+return {incarnation, n}
+`)
+
+// positionSize is the length of the position in front of a published frame.
+const positionSize = 32 + 16
+
+// run appends frames, none of which only asks for the head.
+func (t *transport) run(ctx context.Context, frames [][]byte) (invalidation.Position, error) {
+	var nonce [16]byte
+	_, _ = rand.Read(nonce[:]) // never fails
+	args := make([]any, 0, 2+len(frames))
+	args = append(args, hex.EncodeToString(nonce[:]), t.names.frames)
+	for _, frame := range frames {
+		args = append(args, frame)
+	}
+	reply, err := redisconn.Do(ctx, t.conn, func(ctx context.Context) ([]any, error) {
+		// Run sends EVALSHA, and EVAL only where the server answered that it does not know the script: nothing runs twice.
+		return appendScript.Run(ctx, t.conn.Client(), []string{t.names.log}, args...).Slice()
+	})
+	if err != nil {
+		return invalidation.Position{}, err
+	}
+	return readReply(reply)
+}
+
+func readReply(reply []any) (p invalidation.Position, err error) {
+	if len(reply) == 2 {
+		text, okText := reply[0].(string)
+		n, okN := reply[1].(int64)
+		if okText && okN && n >= 0 && readIncarnation(&p, text) == nil {
+			p.N = uint64(n)
+			return p, nil
+		}
+	}
+	return invalidation.Position{}, fmt.Errorf("redisbus: the server's answer %.80q is not a position", fmt.Sprint(reply...))
+}
+
+var errPosition = errors.New("redisbus: a message without a position")
+
+// readPayload takes a published message apart.
+func readPayload(payload string) (p invalidation.Position, frame []byte, err error) {
+	if len(payload) <= positionSize || readIncarnation(&p, payload[:32]) != nil {
+		return invalidation.Position{}, nil, errPosition
+	}
+	if p.N, err = strconv.ParseUint(payload[32:positionSize], 16, 64); err != nil {
+		return invalidation.Position{}, nil, errPosition
+	}
+	return p, []byte(payload[positionSize:]), nil
+}
+
+func readIncarnation(p *invalidation.Position, text string) error {
+	if len(text) != 2*len(p.Incarnation) {
+		return errPosition
+	}
+	_, err := hex.Decode(p.Incarnation[:], []byte(text))
+	return err
+}

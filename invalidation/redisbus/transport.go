@@ -1,0 +1,111 @@
+package redisbus
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/strata-cache/strata/internal/redisconn"
+	"github.com/strata-cache/strata/invalidation"
+)
+
+// transport implements invalidation.Transport. Its pump reads the subscription; everything else passes through the client.
+type transport struct {
+	conn  *redisconn.Conn
+	owned bool // Close closes conn
+	names names
+
+	deliveries chan received // from the pump to Receive
+
+	// mu guards sub.
+	mu  sync.Mutex
+	sub *redis.PubSub // the subscription at work, which Reconnect and Close may end; nil between two
+
+	ctx     context.Context // of the pump
+	cancel  context.CancelFunc
+	pumped  chan struct{} // closed when the pump has ended
+	closing sync.WaitGroup
+	once    sync.Once
+	err     error
+}
+
+// received is a delivery, or why there is none.
+type received struct {
+	delivery invalidation.Delivery
+	err      error
+}
+
+func newTransport(conn *redisconn.Conn, owned bool, n names) *transport {
+	t := &transport{conn: conn, owned: owned, names: n, deliveries: make(chan received, deliveryQueue), pumped: make(chan struct{})}
+	t.ctx, t.cancel = context.WithCancel(context.Background())
+	go t.pump() // Close ends it by t.cancel and by ending its subscription, and joins it by t.pumped
+	return t
+}
+
+// Publish implements invalidation.Transport.
+func (t *transport) Publish(ctx context.Context, frames [][]byte) (invalidation.Position, error) {
+	p, err := t.run(ctx, frames)
+	if err != nil {
+		return p, t.wrap(ctx, "publish", err)
+	}
+	return p, nil
+}
+
+// Hint implements invalidation.Transport.
+func (t *transport) Hint(ctx context.Context, frame []byte) error {
+	err := t.conn.Call(ctx, func(ctx context.Context) error {
+		return t.conn.Client().Publish(ctx, t.names.hints, frame).Err()
+	})
+	if err != nil {
+		return t.wrap(ctx, "hint", err)
+	}
+	return nil
+}
+
+// wrap says where an error comes from; a context's passes untouched.
+func (t *transport) wrap(ctx context.Context, op string, err error) error {
+	if ctx.Err() != nil {
+		return err
+	}
+	return fmt.Errorf("redisbus: %s: %w", op, err)
+}
+
+// Receive implements invalidation.Transport.
+func (t *transport) Receive(ctx context.Context) (invalidation.Delivery, error) {
+	select {
+	case r := <-t.deliveries:
+		return r.delivery, r.err
+	case <-ctx.Done():
+		return invalidation.Delivery{}, ctx.Err()
+	case <-t.ctx.Done():
+		return invalidation.Delivery{}, fmt.Errorf("redisbus: receive: %w", invalidation.ErrClosed)
+	}
+}
+
+// Reconnect implements invalidation.Transport. Closing a subscription that is about to dial would wait for the dial, and the
+// bus must not: so it is closed aside, and the pump finds out.
+func (t *transport) Reconnect() {
+	t.mu.Lock()
+	sub := t.sub
+	t.sub = nil
+	t.mu.Unlock()
+	if sub != nil {
+		t.closing.Go(func() { _ = sub.Close() }) // ends within a dial's timeout; Close joins it
+	}
+}
+
+// Close implements invalidation.Transport.
+func (t *transport) Close() error {
+	t.once.Do(func() {
+		t.cancel()
+		t.Reconnect()
+		<-t.pumped
+		t.closing.Wait()
+		if t.owned {
+			t.err = t.conn.Close()
+		}
+	})
+	return t.err
+}
