@@ -1,6 +1,7 @@
 package memcached_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -38,9 +39,9 @@ func harness(timeout string, servers ...*server.Server) backendtest.Harness {
 		Features: features,
 		Stop:     func(t *testing.T) { each(t, "kill", (*server.Server).Kill) },
 		Restart: func(t *testing.T) {
-			each(t, "restart", func(s *server.Server) error { return s.Restart(t.Context()) })
+			each(t, "restart", func(s *server.Server) error { return s.Restart(context.Background()) })
 		},
-		Pause:  func(t *testing.T) { each(t, "pause", (*server.Server).Pause) },
+		Pause:  func(t *testing.T) { each(t, "pause", pause) },
 		Resume: func(t *testing.T) { each(t, "resume", (*server.Server).Resume) },
 	}
 }

@@ -2,7 +2,10 @@ package memcached_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -102,4 +105,27 @@ func keys(n int) []string {
 		keys[i] = fmt.Sprintf("k/{%d}", i)
 	}
 	return keys
+}
+
+// pause stops a server and waits until all its threads have stopped: SIGSTOP does not.
+func pause(s *server.Server) error {
+	if err := s.Pause(); err != nil {
+		return err
+	}
+	conn, err := net.Dial("tcp", s.Addr())
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	for answer := make([]byte, 64); ; {
+		if _, err := conn.Write([]byte("version\r\n")); err != nil {
+			return err
+		}
+		conn.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
+		if _, err := conn.Read(answer); errors.Is(err, os.ErrDeadlineExceeded) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
 }

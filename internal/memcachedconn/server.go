@@ -250,10 +250,17 @@ func (s *Server) classify(ctx context.Context, err error) error {
 		return sentinel.ErrClosed
 	case ctx.Err() != nil:
 		return ctx.Err()
+	case isTimeout(err) && over(ctx):
+		return context.DeadlineExceeded // the socket's timer was first, the context's is about to fire
 	case isTimeout(err):
 		err = errNoAnswer
 	}
 	return &UnavailableError{Server: s.name, Cause: err}
+}
+
+func over(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	return ok && !time.Now().Before(deadline)
 }
 
 func isTimeout(err error) bool {
