@@ -24,6 +24,7 @@ func clientOptions(t target) *redis.Options {
 		ClientName: t.opts.ClientName,
 		Protocol:   2,
 		Dialer:     dialer(t),
+		OnConnect:  t.opts.OnConnect,
 
 		MaxRetries:            -1,
 		DialerRetries:         1,

@@ -1,9 +1,12 @@
 package redisconn
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // DefaultTimeout bounds a call, from waiting for a connection to the last byte of the reply.
@@ -32,6 +35,10 @@ type Options struct {
 	// TLS configures a rediss:// connection; with redis:// it is an error, as it would silently not be used.
 	// Default: the system's roots and the URL's host name.
 	TLS *tls.Config
+
+	// OnConnect is called on each new connection, after it has authenticated and before it is used. Where it fails, the
+	// connection is not used. Default: nothing.
+	OnConnect func(ctx context.Context, c *redis.Conn) error
 }
 
 // resolve returns a copy with defaults in place, or an error that names every bad field.

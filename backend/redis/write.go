@@ -1,0 +1,183 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/strata-cache/strata/backend/driver"
+	"github.com/strata-cache/strata/backend/record"
+	"github.com/strata-cache/strata/internal/sentinel"
+)
+
+// What travels in one pipeline. What is larger is sent in parts, each with its own timeout.
+const (
+	maxPipeline = 512
+	maxSent     = 4 << 20
+)
+
+// Write sends the ops in pipelines of one script call each. No pipeline has a key twice: where the server lacks the
+// script for one op and got it, from somebody else, before the next, sending the first again would change their order.
+func (d *store) Write(ctx context.Context, ops []driver.Op) []driver.Effect {
+	effects := make([]driver.Effect, len(ops))
+	for from := 0; from < len(ops); {
+		if err := ctx.Err(); err != nil {
+			fill(effects[from:], driver.Effect{Outcome: driver.Unsent, Err: err})
+			break
+		}
+		to := from + part(ops[from:])
+		if err := d.apply(ctx, ops[from:to], effects[from:to]); err != nil {
+			// The server did not answer. Later ops wait for nothing, and do not overtake what may be under way.
+			fill(effects[to:], driver.Effect{Outcome: driver.Unsent, Err: err})
+			break
+		}
+		from = to
+	}
+	return effects
+}
+
+// part returns how many of the ops travel together, at least one.
+func part(ops []driver.Op) int {
+	if len(ops) == 1 {
+		return 1
+	}
+	seen := make(map[string]struct{}, len(ops))
+	bytes := 0
+	for i, op := range ops {
+		bytes += len(op.Record)
+		if _, twice := seen[op.Key]; twice || i > 0 && (i == maxPipeline || bytes > maxSent) {
+			return i
+		}
+		seen[op.Key] = struct{}{}
+	}
+	return len(ops)
+}
+
+// apply sends ops with different keys, once more those for which the server lacked the script, and sets their effects. It
+// returns the error of a call in which the connection failed.
+func (d *store) apply(ctx context.Context, ops []driver.Op, effects []driver.Effect) error {
+	again, err := d.send(ctx, ops, effects, nil)
+	if err != nil || len(again) == 0 {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		for _, i := range again {
+			effects[i] = driver.Effect{Outcome: driver.Unsent, Err: err}
+		}
+		return err
+	}
+	_, err = d.send(ctx, ops, effects, again)
+	return err
+}
+
+// send sends the ops, or only those at the indexes in some, with the whole script, and sets their effects. It returns the
+// indexes of those for which the server lacked the script.
+func (d *store) send(ctx context.Context, ops []driver.Op, effects []driver.Effect, some []int) (lacking []int, err error) {
+	indexes := some
+	if some == nil {
+		indexes = make([]int, len(ops))
+		for i := range ops {
+			indexes[i] = i
+		}
+	}
+	cmds, err := d.run(ctx, "write", func(ctx context.Context) []goredis.Cmder {
+		cmds := make([]goredis.Cmder, len(indexes))
+		for n, i := range indexes {
+			cmds[n] = applyScript.command(ctx, some != nil, ops[i].Key, arguments(&ops[i]))
+		}
+		return cmds
+	})
+	for n, i := range indexes {
+		if cmds == nil || !answered(cmds[n]) {
+			effects[i] = failed(err)
+			continue
+		}
+		effects[i] = d.effect(cmds[n].(*goredis.Cmd))
+		if isNoScript(cmds[n].Err()) {
+			lacking = append(lacking, i)
+		}
+	}
+	return lacking, err
+}
+
+// run sends commands in one go, and returns them unless it had to leave them behind. The error is the connection's: what
+// the server answered to each, errors included, is in the commands.
+func (d *store) run(ctx context.Context, what string, make func(context.Context) []goredis.Cmder) ([]goredis.Cmder, error) {
+	return call(ctx, d, what, func(ctx context.Context) ([]goredis.Cmder, error) {
+		cmds := make(ctx)
+		// Each command has its own error.
+		if len(cmds) == 1 {
+			_ = d.client.Process(ctx, cmds[0])
+		} else {
+			pipe := d.client.Pipeline()
+			for _, cmd := range cmds {
+				_ = pipe.Process(ctx, cmd)
+			}
+			if _, err := pipe.Exec(ctx); err != nil {
+				failAll(cmds, err)
+			}
+		}
+		for _, cmd := range cmds {
+			if !answered(cmd) {
+				return cmds, cmd.Err()
+			}
+		}
+		return cmds, nil
+	})
+}
+
+// failAll sets err on all commands if none has one: the library leaves them without where a new connection was refused.
+func failAll(cmds []goredis.Cmder, err error) {
+	for _, cmd := range cmds {
+		if cmd.Err() != nil {
+			return
+		}
+	}
+	for _, cmd := range cmds {
+		cmd.SetErr(err)
+	}
+}
+
+func answered(cmd goredis.Cmder) bool { return cmd.Err() == nil || isReply(cmd.Err()) }
+
+// effect reads the script's answer.
+func (d *store) effect(cmd *goredis.Cmd) driver.Effect {
+	reply, err := cmd.Result()
+	if errors.Is(err, goredis.Nil) {
+		return driver.Effect{Outcome: driver.Refused}
+	}
+	if err != nil {
+		return failed(d.explain("write", err))
+	}
+	switch r := reply.(type) {
+	case int64:
+		return driver.Effect{Outcome: driver.Done}
+	case string:
+		return driver.Effect{Outcome: driver.Refused, Found: []byte(r)}
+	}
+	return driver.Effect{Err: fmt.Errorf("redis: write: %s: unexpected answer of type %T: %w", d.conn.Server(), reply,
+		sentinel.ErrUnavailable)}
+}
+
+func arguments(op *driver.Op) []any {
+	var rec []byte
+	if op.Verb == record.Add || op.Verb == record.Swap {
+		rec = op.Record
+	}
+	return []any{op.Verb.String(), rec, op.Expect[:], op.Fresh[:], milliseconds(op.TTL)}
+}
+
+// milliseconds rounds up: a record may live longer than it should, never shorter.
+func milliseconds(d time.Duration) string {
+	return strconv.FormatInt(int64((d+time.Millisecond-1)/time.Millisecond), 10)
+}
+
+func fill(effects []driver.Effect, e driver.Effect) {
+	for i := range effects {
+		effects[i] = e
+	}
+}
