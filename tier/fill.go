@@ -165,7 +165,11 @@ func (c *Cache[K, V]) store(ctx context.Context, opts *call, wants []*want[K, V]
 		l := c.lifeOf(opts, a)
 		w.entry = c.newEntry(w, a, l, opts)
 		switch {
-		case l.ttl <= 0, w.loader == nil:
+		case w.loader == nil:
+		case l.ttl <= 0:
+			if w.held != nil {
+				c.gone(ctx, w)
+			}
 		case c.remote == nil:
 			c.keep(opts, w.entry)
 		case opts.skipRemoteWrite, w.consent.Verb == 0:
@@ -197,6 +201,18 @@ func (c *Cache[K, V]) store(ctx context.Context, opts *call, wants []*want[K, V]
 			c.event(EventRemoteError, w.remoteKey, e.Err)
 		}
 	}
+}
+
+// gone takes out a stale value of which the source now says that it is no more, where negative answers are not kept.
+func (c *Cache[K, V]) gone(ctx context.Context, w *want[K, V]) {
+	if w.consent.Verb == record.Swap {
+		e := c.remote.Write(ctx, driver.Op{Key: w.remoteKey, Step: record.Step{Verb: record.Remove, Expect: w.consent.Expect}})[0]
+		if e.Err != nil {
+			c.n.remoteErrors.Add(1)
+			c.event(EventRemoteError, w.remoteKey, e.Err)
+		}
+	}
+	c.epochs.bump(w.stripe)
 }
 
 // keep puts e into the local tier, if nothing was invalidated since its load began.
