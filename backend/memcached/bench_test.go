@@ -1,7 +1,9 @@
 package memcached_test
 
 import (
+	"crypto/rand"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -14,10 +16,10 @@ func BenchmarkGet(b *testing.B) {
 	for _, parallel := range []int{1, 16, 128} {
 		b.Run(fmt.Sprintf("servers=1/hit=true/size=200B/parallel=%d", parallel), func(b *testing.B) {
 			s := open(b, poolURL("timeout=5s&connections=128", srv))
-			key := fmt.Sprintf("k%d", parallel)
-			add(b, s, key+fmt.Sprint(time.Now().UnixNano()), strings.Repeat("x", 200), time.Hour)
+			key := rand.Text()
+			add(b, s, key, strings.Repeat("x", 200), time.Hour)
 			b.ReportAllocs()
-			b.SetParallelism(parallel)
+			b.SetParallelism(max(1, parallel/runtime.GOMAXPROCS(0)))
 			if parallel == 1 {
 				for b.Loop() {
 					if r := s.Get(b.Context(), key); r[0].Err != nil {

@@ -2,7 +2,7 @@ package memcached_test
 
 import (
 	"errors"
-	"math/rand/v2"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -73,33 +73,38 @@ func TestARecordLivesAtLeastItsTTL(t *testing.T) {
 			t.Errorf("TTL %v: %q", ttl, got)
 		}
 	}
-	// Short ones, put at all times of the server's tick.
-	for i := range 20 {
-		key := own + string(rune('a'+i))
-		const ttl = time.Second
-		begin := time.Now()
-		add(t, s, key, "v", ttl)
-		eventually(t, "the record ends", func() error {
-			before := time.Since(begin)
-			got := bodyAt(t, s, key)
-			switch {
-			case got == "" && time.Since(begin) < ttl-time.Millisecond:
-				t.Fatalf("gone after %v", time.Since(begin))
-			case got == "":
-				return nil
-			case before > ttl+10*time.Millisecond:
-				t.Fatalf("there after %v", before)
+}
+
+func TestAShortTTLIsKeptAtAnyTimeOfTheServersSecond(t *testing.T) {
+	t.Parallel()
+	s := open(t, poolURL("timeout=5s", servertest.SharedMemcached(t)))
+	own := servertest.Key(t)
+	const ttl = time.Second
+	var begun []time.Time // of a record each, 0 once it is gone
+	left := 10
+	tick := time.NewTicker(110 * time.Millisecond)
+	defer tick.Stop()
+	for ; left > 0; <-tick.C {
+		if len(begun) < 10 {
+			begun = append(begun, time.Now())
+			add(t, s, own+strconv.Itoa(len(begun)-1), "v", ttl)
+		}
+		for i, begin := range begun {
+			if begin.IsZero() {
+				continue
 			}
-			return errors.New("still there")
-		})
-		if i%5 == 4 {
-			add(t, s, key+"x", strings.Repeat("x", rand.IntN(100)), time.Minute) // shift the phase a little
-		}
-		if testing.Short() {
-			break
-		}
-		if i >= 3 {
-			break
+			before := time.Since(begin)
+			there := bodyAt(t, s, own+strconv.Itoa(i)) != ""
+			if !there && time.Since(begin) < ttl-2*time.Millisecond {
+				t.Fatalf("record %d is gone after %v", i, time.Since(begin))
+			}
+			if there && before > ttl+10*time.Millisecond {
+				t.Fatalf("record %d is there after %v", i, before)
+			}
+			if !there {
+				begun[i] = time.Time{}
+				left--
+			}
 		}
 	}
 }
