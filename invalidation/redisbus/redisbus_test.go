@@ -166,10 +166,12 @@ func TestTrustEndsWhileTheServerIsStoppedAndComesBack(t *testing.T) {
 
 func TestARestartedServerFlushesAndRecovers(t *testing.T) {
 	t.Parallel()
-	s := servertest.Redis(t)
+	s := servertest.Redis(t, &server.RedisOptions{Persist: true})
 	a, b := openNode(t, s, ""), openNode(t, s, "")
 	a.trustedNow(t)
 	b.trustedNow(t)
+	// The log itself comes back: only the run id tells that announcements may be gone.
+	nonce := logNonce(t, s)
 	before := b.Position()
 	flushes, _ := b.counts()
 	servertest.Require(t, s.Kill())
@@ -183,6 +185,9 @@ func TestARestartedServerFlushesAndRecovers(t *testing.T) {
 	b.trustedNow(t)
 	a.announce(t, "later")
 	b.wait(t, "the announcement", func(r *recorder) bool { return len(r.keys) > 0 && r.keys[len(r.keys)-1] == "later" })
+	if logNonce(t, s) != nonce {
+		t.Error("the restarted server did not bring its log back, so this test proves nothing")
+	}
 	if _, comparable := b.Position().Compare(before); comparable {
 		t.Errorf("a restarted server has the same incarnation: %v, then %v", before, b.Position())
 	}
@@ -237,6 +242,16 @@ func TestStrangersOnTheChannelAreCounted(t *testing.T) {
 	if st := n.bus.Stats(); st.Dropped != 5 || len(st.Flushes) != 1 {
 		t.Errorf("5 messages of strangers: %d dropped, flushes %v", st.Dropped, st.Flushes)
 	}
+}
+
+// logNonce reads the part of the incarnation that the server stores.
+func logNonce(t testing.TB, s *server.Server) (nonce string) {
+	t.Helper()
+	client(t, s, func(ctx context.Context, c *redisconn.Conn) (err error) {
+		nonce, err = c.Client().HGet(ctx, "{strata:bus}:log", "nonce").Result()
+		return err
+	})
+	return nonce
 }
 
 func killSubscriptions(ctx context.Context, c *redisconn.Conn) error {
