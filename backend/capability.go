@@ -26,12 +26,12 @@ func (s *Store) Count(ctx context.Context, key string, delta int64, ttl time.Dur
 
 // Scan calls yield with batches of the keys that begin with prefix, until it returns false. A key that is there from beginning
 // to end is yielded at least once, others perhaps. A key too long for the backend comes as it is stored, and is found
-// only by what precedes its brace. A backend that cannot list its keys answers ErrUnsupported.
+// by the empty prefix, or by what precedes its brace. A backend that cannot list its keys answers ErrUnsupported.
 func (s *Store) Scan(ctx context.Context, prefix string, yield func(keys []string) bool) error {
 	return s.scan(ctx, prefix, func(stored []string) bool {
 		keys := make([]string, len(stored))
 		for i, k := range stored {
-			keys[i] = strings.TrimPrefix(unescape(k), s.prefix)
+			keys[i] = unescape(strings.TrimPrefix(k, s.space))
 		}
 		return yield(keys)
 	})
@@ -66,9 +66,9 @@ func (s *Store) scan(ctx context.Context, prefix string, yield func(stored []str
 	if !ok {
 		return s.unsupported("listing keys")
 	}
-	stored := ""
-	if prefix = s.prefix + prefix; prefix != "" {
-		stored = escape(prefix)
+	stored := s.space
+	if prefix != "" {
+		stored = escape(s.space, prefix)
 	}
 	return c.Scan(ctx, stored, yield)
 }

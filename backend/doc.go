@@ -11,8 +11,9 @@
 // # Keys
 //
 // A key is any string. Bytes other than printable ASCII, and '%' and '~', are percent-encoded; what is then longer than
-// 200 bytes is replaced by '~' and its SHA-256. What is between the first '{' and the next '}' decides which server of
-// several owns a key, and is shortened by itself where that is enough.
+// 200 bytes is replaced by '~' and its SHA-256, behind the name of its key space ([Store.Prefix]), so that listing a
+// space finds all its keys. What is between the first '{' and the next '}' decides which server of several owns a key,
+// and is shortened by itself where that is enough.
 //
 // # Errors
 //

@@ -14,9 +14,9 @@ import (
 //
 // Keys are any bytes of any length: see the package documentation for how they are stored.
 type Store struct {
-	drv    driver.Driver
-	prefix string
-	root   bool // owns drv
+	drv   driver.Driver
+	space string // how all keys begin, escaped
+	root  bool   // owns drv
 }
 
 // New makes a Store of a driver, which it owns from then on. Applications call a backend's Open or New instead.
@@ -25,7 +25,7 @@ func New(d driver.Driver) *Store { return &Store{drv: d, root: true} }
 // Prefix returns a view of s in a key space of its own: no key of one space can reach another, whatever their bytes.
 // Closing the view does nothing; close s.
 func (s *Store) Prefix(name string) *Store {
-	return &Store{drv: s.drv, prefix: s.prefix + space(name)}
+	return &Store{drv: s.drv, space: spaceWithin(s.space, name)}
 }
 
 // Get returns one result for each key, in order, nil records for what is not there or has expired. It costs one round trip for
@@ -177,7 +177,7 @@ func (s *Store) Close() error {
 	return s.drv.Close()
 }
 
-func (s *Store) key(key string) string { return escape(s.prefix + key) }
+func (s *Store) key(key string) string { return escape(s.space, key) }
 
 func (s *Store) unsupported(what string) error {
 	return fmt.Errorf("backend: %v: %s: %w", s.drv, what, ErrUnsupported)
