@@ -214,6 +214,37 @@ func TestTheKeyLivesAsLongAsItsRecord(t *testing.T) {
 	}
 }
 
+func TestAFenceOutlivesItsExpiryByTheSlack(t *testing.T) {
+	t.Parallel()
+	d := openDriver(t, servertest.SharedRedis(t).URL(), testOptions())
+	key := servertest.Key(t)
+	token := record.NewToken()
+	for _, c := range []struct {
+		kind record.Kind
+		ago  time.Duration
+		live bool
+	}{
+		{record.Fence, 0, true},
+		{record.Fence, record.FenceSlack, false},
+		{record.Value, 0, false},
+		{record.Lease, 0, false},
+	} {
+		for tries := 0; ; tries++ {
+			at := time.Now().Add(-c.ago).Truncate(time.Millisecond)
+			put(t, d.conn.Client(), key, record.New(record.Header{Kind: c.kind, Token: token, Expiry: at}, token[:]))
+			value := record.New(record.Header{Kind: record.Value, Token: record.NewToken(), Expiry: at.Add(time.Hour)}, nil)
+			e := d.Write(t.Context(), []driver.Op{{Key: key, Step: record.Step{Verb: record.Add, Record: value, TTL: time.Hour}}})[0]
+			if c.live && time.Since(at) >= record.FenceSlack && tries < 100 {
+				continue // this machine was too slow to see it alive
+			}
+			if refused := e.Outcome == driver.Refused; refused != c.live || e.Err != nil {
+				t.Errorf("a %v that expired %v ago: %v %v", c.kind, c.ago, e.Outcome, e.Err)
+			}
+			break
+		}
+	}
+}
+
 func put(t *testing.T, c *goredis.Client, key string, b []byte) {
 	t.Helper()
 	err := c.Del(context.Background(), key).Err()
