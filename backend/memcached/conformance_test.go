@@ -67,6 +67,7 @@ func TestConformanceOfThreeServers(t *testing.T) {
 func TestConformanceInOutages(t *testing.T) {
 	for name, n := range map[string]int{"one server": 1, "three servers": 3} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel() // with each other only: their timeouts are short
 			backendtest.RunOutage(t, func(t *testing.T) backendtest.Harness { return harness("500ms", own(t, n)...) })
 		})
 	}

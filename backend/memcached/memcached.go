@@ -115,7 +115,8 @@ func (s *store) Stats(ctx context.Context) (map[string]map[string]string, error)
 	return stats, nil
 }
 
-// each calls f for all servers at once, waits, and joins the errors, one of a kind: a context's error is that of all.
+// each calls f for all servers at once, waits, and joins the errors. A context's error, that of all, comes once and as it
+// is.
 func (s *store) each(f func(i int, server *memcachedconn.Server) error) error {
 	servers := s.pool.Servers()
 	errs := make([]error, len(servers))

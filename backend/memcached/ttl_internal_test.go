@@ -8,6 +8,7 @@ import (
 
 func TestExpiration(t *testing.T) {
 	t.Parallel()
+	const month = month * time.Second
 	now := time.Unix(1_800_000_000, 999_000_000)
 	for _, c := range []struct {
 		ttl  time.Duration

@@ -33,8 +33,8 @@ func (c *conn) begin(deadline time.Time) error {
 // written is never obeyed.
 func (c *conn) sent() bool { return c.wrote && !c.writeFailed }
 
-// SetDeadline does nothing: gomemcache would give a server that sends one byte now and then a new deadline for each item. The
-// call has one deadline.
+// SetDeadline does nothing: gomemcache would give a server that sends one byte now and then a new deadline for each
+// item. The call has one deadline.
 func (c *conn) SetDeadline(time.Time) error { return nil }
 
 func (c *conn) Write(b []byte) (int, error) {

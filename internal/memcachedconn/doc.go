@@ -1,5 +1,5 @@
-// Package memcachedconn is the pool of memcached servers that the store and the bus of a process share: gomemcache for the
-// protocol, and around it what that library lacks.
+// Package memcachedconn is the pool of memcached servers that the store and the bus of a process share: gomemcache for
+// the protocol, and around it what that library lacks.
 //
 //	pool, err := memcachedconn.Open("memcached://10.0.0.1:11211,10.0.0.2:11211?timeout=250ms", nil)
 //	err = pool.Pick(key).Read(ctx, func(s *memcachedconn.Session) error {
@@ -14,22 +14,22 @@
 //     connection belongs to one call at a time, so that its deadline can be moved into the past. Timeout counts for the
 //     whole call: waiting for a connection, dialling, handshake, command and reply.
 //   - At most Options.Connections connections to a server are open, and all of them are kept.
-//   - Keys are placed by rendezvous hashing of what is between their braces. The order of the servers does not matter, and
-//     taking one away moves its keys only. A server that is down is unavailable: nobody takes over its keys.
-//   - [Server.Do] tells whether a command surely never left, and never repeats one. [Server.Read] repeats once, on a new connection,
-//     what failed because a pooled one had died.
-//   - A reply is checked before the library allocates for it: no value longer than the server's item size, no more values than
-//     were asked for, none of another key.
+//   - Keys are placed by rendezvous hashing of what is between their braces. The order of the servers does not matter,
+//     and taking one away moves its keys only. A server that is down is unavailable: nobody takes over its keys.
+//   - [Server.Do] tells whether a command surely never left, and never repeats one. [Server.Read] repeats once, on a new
+//     connection, what failed because a pooled one had died.
+//   - A reply is checked before the library allocates for it: no value longer than the server's item size, no more
+//     values than were asked for, none of another key.
 //
 // # Incarnations
 //
 // A memcached server forgets everything when it restarts, its CAS ids included, which then repeat. So each server holds
-// a random nonce at [NonceKey], which the first connection to an empty server adds. A connection's incarnation
-// is a hash of the nonce, the server's process id (a warm restart keeps the nonce) and the pool's name; it begins
-// every key ([Session.Key]), and a command must only use an id that was read under the same one. Whatever was begun before a restart
-// then addresses keys that nobody reads.
+// a random nonce at [NonceKey], which the first connection to an empty server adds. A connection's incarnation is a hash
+// of the nonce, the server's process id (a warm restart keeps the nonce) and the pool's name; it begins every key
+// ([Session.Key]), and a command must only use an id that was read under the same one. Whatever was begun before a
+// restart then addresses keys that nobody reads.
 //
-// Every Session.Get reads the nonce along with the keys, in the same command, and gives up the connection if it is another. So
-// flush_all, or the nonce's eviction, cannot leave nodes on different incarnations for longer than one command; and a key that
-// is read so often is not evicted.
+// Every Session.Get reads the nonce along with the keys, in the same command, and gives up the connection if it is
+// another. So flush_all, or the nonce's eviction, cannot leave nodes on different incarnations for longer than one
+// command; and a key that is read so often is not evicted.
 package memcachedconn

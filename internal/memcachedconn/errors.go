@@ -36,8 +36,8 @@ type ReplyError struct {
 
 func (e *ReplyError) Error() string { return "memcached " + e.Server + ": " + e.Reply }
 
-// Unwrap returns sentinel.ErrTooLarge if that is what the reply says, sentinel.ErrUnavailable for any other failure of the server,
-// and nil where it is the request that the server did not like.
+// Unwrap returns sentinel.ErrTooLarge if that is what the reply says, sentinel.ErrUnavailable for any other failure of
+// the server, and nil where it is the request that the server did not like.
 func (e *ReplyError) Unwrap() error {
 	switch {
 	case e.Reply == replyTooLarge:
@@ -48,8 +48,8 @@ func (e *ReplyError) Unwrap() error {
 	return nil
 }
 
-// NothingDone reports whether the reply says that a command to store was not obeyed. Other replies leave it open: they may be those of
-// a proxy.
+// NothingDone reports whether the reply says that a command to store was not obeyed. Other replies leave it open: they
+// may be those of a proxy.
 func (e *ReplyError) NothingDone() bool { return e.Reply == replyTooLarge || e.Reply == replyNoMemory }
 
 const (

@@ -22,7 +22,8 @@ const (
 	nonceItem = "VALUE " + NonceKey + " 0 16 1\r\n" + fakeNonce + "\r\n"
 )
 
-// fake is a server that shakes hands, and then answers each line that begins with "gets" by reply; TAG in it is the incarnation.
+// fake is a server that shakes hands, and then answers each line that begins with "gets" by reply; TAG in it is the
+// incarnation.
 func fake(t *testing.T, reply func(nth int) string) *Pool {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -50,8 +50,8 @@ func (p *Pool) Servers() []*Server { return p.servers }
 // Options returns the settings, defaults and URL included.
 func (p *Pool) Options() Options { return p.opts }
 
-// Native returns a plain gomemcache client of the same servers and the same placement of keys, with connections of its own and
-// none of this package's care. It belongs to p.
+// Native returns a plain gomemcache client of the same servers and the same placement of keys, with connections of its
+// own and none of this package's care. It belongs to p.
 func (p *Pool) Native() *memcache.Client { return p.native }
 
 // String names the servers as a URL.
@@ -63,8 +63,8 @@ func (p *Pool) String() string {
 	return scheme + "://" + strings.Join(names, ",")
 }
 
-// OnServer registers a hook that is called with a server's name and incarnation on each new connection before it is used. The
-// hook must not use p.
+// OnServer registers a hook that is called with a server's name and incarnation on each new connection before it is
+// used. The hook must not use p.
 func (p *Pool) OnServer(hook func(server, identity string)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -33,8 +33,8 @@ type serverAddr string
 func (a serverAddr) Network() string { return "tcp" }
 func (a serverAddr) String() string  { return string(a) }
 
-// A slot is one connection with a gomemcache client of its own, which knows no other connection: so a call knows its connection,
-// and can end it.
+// A slot is one connection with a gomemcache client of its own, which knows no other connection: so a call knows its
+// connection, and can end it.
 type slot struct {
 	conn   *conn
 	client *memcache.Client
@@ -57,8 +57,8 @@ func newServer(p *Pool, name string) *Server {
 func (s *Server) String() string { return s.name }
 
 // Do runs fn with a connection and ends it when ctx or the time is over. sent is false if surely no whole command of fn
-// left this process. Errors of fn that are an answer pass untouched; ctx's error too; any other is an *UnavailableError, a *ReplyError, or
-// sentinel.ErrClosed.
+// left this process. Errors of fn that are an answer pass untouched; ctx's error too; any other is an *UnavailableError,
+// a *ReplyError, or sentinel.ErrClosed.
 func (s *Server) Do(ctx context.Context, fn func(*Session) error) (sent bool, err error) {
 	sent, _, err = s.do(ctx, time.Now().Add(s.pool.opts.Timeout), false, fn)
 	return sent, err

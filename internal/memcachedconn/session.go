@@ -19,8 +19,8 @@ func (s *Session) Incarnation() string { return s.slot.conn.tag }
 // Key returns what key is called on this server in this incarnation: [MaxPrefix] bytes more.
 func (s *Session) Key(key string) string { return s.slot.conn.tag + ":" + key }
 
-// Get reads keys in one round trip, after making sure, in the same command, that the server still is of this incarnation. It returns one
-// item for each key, nil for none; their Key is what [Session.Key] returns.
+// Get reads keys in one round trip, after making sure, in the same command, that the server still is of this
+// incarnation. It returns one item for each key, nil for none; their Key is what [Session.Key] returns.
 func (s *Session) Get(keys ...string) ([]*memcache.Item, error) {
 	c := s.slot.conn
 	wire := make([]string, len(keys)+1)

@@ -55,8 +55,8 @@ var parameters = map[string]func(o *Options, value string) error{
 // Parameters returns the names of the URL parameters that Open knows, sorted.
 func Parameters() []string { return slices.Sorted(maps.Keys(parameters)) }
 
-// parse reads memcached://host[:port][,host[:port]…][?parameter=value…] and returns the servers, sorted. It takes the URL apart by
-// itself: net/url knows one host only. Errors never quote what may be a password.
+// parse reads memcached://host[:port][,host[:port]…][?parameter=value…] and returns the servers, sorted. It takes the
+// URL apart by itself: net/url knows one host only. Errors never quote what may be a password.
 func parse(raw string, o *Options) (servers []string, opts Options, err error) {
 	opts, err = o.resolve()
 	var problems []error
