@@ -36,9 +36,9 @@ type Cache[K comparable, V any] struct {
 	n    counters
 	hits hits
 
-	flights    flights[K, V]
-	refreshing atomic.Int64 // refreshes under way
-	writers    writers
+	flights   flights[K, V]
+	refreshes refreshes
+	writers   writers
 
 	// ctx ends when the cache is closed. life is held by every call that may start something, and waited for by Close.
 	ctx    context.Context
@@ -72,6 +72,7 @@ func New[K comparable, V any](name string, o *Options[K, V]) (*Cache[K, V], erro
 		loader:    opts.Policy.Loader,
 	}
 	c.trust.Store(neverTrusted)
+	c.epochs.init(opts.LocalCost)
 	c.ctx, c.stop = context.WithCancel(context.Background())
 	if opts.LocalCost > 0 {
 		var err error

@@ -43,8 +43,11 @@ func SkipRemoteRead() Option { return func(c *call) { c.skipRemoteRead, c.custom
 // either. A Set with it invalidates what the remote tier has.
 func SkipRemoteWrite() Option { return func(c *call) { c.skipRemoteWrite, c.custom = true, true } }
 
-// newCall applies options. It is not called where there are none.
+// newCall applies options. What it returns is not changed.
 func newCall(options []Option) (*call, error) {
+	if len(options) == 0 {
+		return plainCall, nil
+	}
 	c := new(call)
 	for _, o := range options {
 		o(c)

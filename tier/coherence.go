@@ -1,10 +1,9 @@
 package tier
 
 import (
+	"context"
 	"fmt"
 	"time"
-
-	"context"
 
 	"github.com/strata-cache/strata/internal/mono"
 	"github.com/strata-cache/strata/invalidation"
@@ -22,7 +21,7 @@ func (c *Cache[K, V]) fingerprint() string {
 	return fmt.Sprintf("protocol=%d version=%s remote=%s policy=%v", protocol, c.opts.Version, remote, c.opts.Policy.Mode)
 }
 
-// valid reports whether the local entry e may be served at now, which was read after e was found.
+// valid reports whether the local entry e may be served to a read that began at now.
 func (c *Cache[K, V]) valid(e *entry[K, V], now time.Duration) bool {
 	if e.epoch != c.epochs.stripe[e.stripe].Load() || e.gen != c.epochs.gen.Load() || now >= e.expiry {
 		return false
@@ -44,7 +43,7 @@ func (l listener[K, V]) Apply(_ invalidation.Position, own bool, m invalidation.
 	switch m.Verb {
 	case invalidation.VerbInvalidate, invalidation.VerbExpire:
 		for _, key := range m.Keys {
-			l.c.epochs.bump(stripeOf(key))
+			l.c.epochs.bump(l.c.epochs.stripeOf(key))
 		}
 		l.c.n.received.Add(uint64(len(m.Keys)))
 	default: // a clear, tags, or a verb of a later version: all of it is surely enough
@@ -64,7 +63,8 @@ func (l listener[K, V]) Trust(sent time.Time) {
 // Mismatched keeps the local tier empty while another node uses this name with other options.
 func (l listener[K, V]) Mismatched(_, theirs string) {
 	c := l.c
-	until := mono.Now() + 3*c.opts.MaxStaleness
+	// The other node tells us about every fifth of its own bound, which is not known here.
+	until := mono.Now() + max(3*c.opts.MaxStaleness, time.Minute)
 	if before := c.muted.Swap(int64(until)); before < int64(mono.Now()) {
 		c.event(EventMismatch, "", fmt.Errorf("another node has %s, this one %s: the local tier is off", theirs, c.fingerprint()))
 	}
@@ -76,14 +76,40 @@ func (c *Cache[K, V]) announce(ctx context.Context, verb invalidation.Verb, keys
 	if c.bus == nil {
 		return nil
 	}
-	var messages []invalidation.Message
 	for rest := keys; ; {
-		n := min(len(rest), invalidation.MaxKeys)
-		messages = append(messages, invalidation.Message{Verb: verb, Keys: rest[:n:n]})
+		n := announceable(rest)
+		m := invalidation.Message{Verb: invalidation.VerbClear} // surely enough, where a key is too long to be named
+		if n >= 0 {
+			m = invalidation.Message{Verb: verb, Keys: rest[:n:n]}
+		}
+		if _, err := c.bus.Announce(ctx, m); err != nil || n < 0 {
+			return err
+		}
 		if rest = rest[n:]; len(rest) == 0 {
-			break
+			return nil
 		}
 	}
-	_, err := c.bus.Announce(ctx, messages...)
-	return err
+}
+
+// announceBytes and announceKeys keep one announcement well within the bounds of the bus.
+const (
+	announceBytes = invalidation.MaxAnnouncement / 4
+	announceKeys  = invalidation.MaxKeys / 4
+)
+
+// announceable returns how many of keys go into one announcement, or -1 if the first is longer than the bus takes.
+func announceable(keys []string) int {
+	size := 0
+	for i, k := range keys {
+		if len(k) > invalidation.MaxKey {
+			if i == 0 {
+				return -1
+			}
+			return i
+		}
+		if size += len(k) + 16; i > 0 && (size > announceBytes || i == announceKeys) {
+			return i
+		}
+	}
+	return len(keys)
 }

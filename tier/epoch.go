@@ -1,24 +1,37 @@
 package tier
 
 import (
+	"math/bits"
 	"sync/atomic"
 
 	"github.com/zeebo/xxh3"
 )
 
-// stripes is how many epochs a local tier has. An invalidation of one key makes this node read the others of its stripe
-// anew, so more is better; they take 8 bytes each.
-const stripes = 1 << 13
+// A local tier has an epoch for each stripeCost of what it may hold: more than it can hold entries. An invalidation or a
+// Set of one key kills the others of its stripe, so with fewer a full tier would lose most of what was set one by one.
+const (
+	stripeCost = 256
+	minStripes = 1 << 13
+	maxStripes = 1 << 20 // 8 bytes each
+)
 
 // epochs decide which local entries are dead: an invalidation bumps the epoch of its key's stripe, and what was loaded
 // under an older one is never served again.
 type epochs struct {
-	stripe [stripes]atomic.Uint64
-	gen    atomic.Uint64 // of everything
+	stripe []atomic.Uint64 // a power of two
+	gen    atomic.Uint64   // of everything
+}
+
+// init makes the epochs of a local tier that may hold cost.
+func (e *epochs) init(cost int64) {
+	n := uint64(1) << bits.Len64(uint64(max(0, cost)/stripeCost))
+	e.stripe = make([]atomic.Uint64, min(max(n, minStripes), maxStripes))
 }
 
 // stripeOf returns the stripe of a remote key. The hash has no seed, so that it can be taken of a key that comes from the bus.
-func stripeOf(remoteKey string) uint32 { return uint32(xxh3.HashString(remoteKey) % stripes) }
+func (e *epochs) stripeOf(remoteKey string) uint32 {
+	return uint32(xxh3.HashString(remoteKey) & uint64(len(e.stripe)-1))
+}
 
 // A moment is the state of the epochs before something was read. What was read may be kept only under it.
 type moment struct {

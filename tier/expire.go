@@ -36,15 +36,13 @@ func (c *Cache[K, V]) expire(ctx context.Context, opts *call, ch *change[K, V]) 
 		c.expireLocal(opts, w)
 	} else {
 		c.epochs.bump(w.stripe)
+		defer c.epochs.bump(w.stripe) // what a reader here took meanwhile; on an error too
 		if err := c.expireRemote(ctx, w); err != nil {
 			return &Error{Op: "expire", Tier: "remote", Key: w.remoteKey, Err: err}
 		}
 	}
 	if err := c.announce(ctx, invalidation.VerbExpire, []string{w.remoteKey}); err != nil {
 		return &Error{Op: "expire", Tier: "bus", Key: w.remoteKey, Err: errors.Join(ErrInvalidationPending, err)}
-	}
-	if c.remote != nil {
-		c.epochs.bump(w.stripe)
 	}
 	return nil
 }
@@ -53,10 +51,11 @@ func (c *Cache[K, V]) expire(ctx context.Context, opts *call, ch *change[K, V]) 
 func (c *Cache[K, V]) expireLocal(opts *call, w *want[K, V]) {
 	now := mono.Now()
 	e := c.local.get(w.hash, w.key, now)
-	if e == nil || !c.valid(e, now) {
+	held := e != nil && c.valid(e, now)
+	c.epochs.bump(w.stripe) // a load under way must not be kept as fresh, nor come back what a queue of the local tier holds
+	if !held {
 		return
 	}
-	c.epochs.bump(w.stripe) // what a queue of the local tier may still hold must not come back
 	c.capture(w)
 	c.keep(opts, &entry[K, V]{
 		key: e.key, value: e.value, hash: e.hash, stripe: e.stripe, epoch: w.at.epoch, gen: w.at.gen,

@@ -44,7 +44,7 @@ func (c *Cache[K, V]) newWant(op string, key K, hash uint64, loader policy.Loade
 	if err != nil {
 		return nil, fmt.Errorf("tier: %s: %w", op, err)
 	}
-	return &want[K, V]{op: op, key: key, hash: hash, remoteKey: remoteKey, stripe: stripeOf(remoteKey), loader: loader}, nil
+	return &want[K, V]{op: op, key: key, hash: hash, remoteKey: remoteKey, stripe: c.epochs.stripeOf(remoteKey), loader: loader}, nil
 }
 
 // capture notes the moment before anything is read for w.
@@ -167,7 +167,7 @@ func (c *Cache[K, V]) store(ctx context.Context, opts *call, wants []*want[K, V]
 		switch {
 		case w.loader == nil:
 		case l.ttl <= 0:
-			if w.held != nil {
+			if w.held != nil || w.consent.Verb == record.Swap && !opts.skipRemoteWrite {
 				c.gone(ctx, w)
 			}
 		case c.remote == nil:
@@ -203,7 +203,7 @@ func (c *Cache[K, V]) store(ctx context.Context, opts *call, wants []*want[K, V]
 	}
 }
 
-// gone takes out a stale value of which the source now says that it is no more, where negative answers are not kept.
+// gone takes out a stale or unusable value of which the source now says that it is no more, where negative answers are not kept.
 func (c *Cache[K, V]) gone(ctx context.Context, w *want[K, V]) {
 	if w.consent.Verb == record.Swap {
 		e := c.remote.Write(ctx, driver.Op{Key: w.remoteKey, Step: record.Step{Verb: record.Remove, Expect: w.consent.Expect}})[0]

@@ -16,7 +16,7 @@ import (
 // at ctx and allocates nothing.
 func (c *Cache[K, V]) Get(ctx context.Context, key K, options ...Option) (V, error) {
 	if len(options) == 0 {
-		if e := c.hit(key, c.hash(key)); e != nil {
+		if e := c.hit(key, c.hash(key), c.loader); e != nil {
 			return c.out(e)
 		}
 	}
@@ -31,7 +31,7 @@ func (c *Cache[K, V]) Get(ctx context.Context, key K, options ...Option) (V, err
 // GetOrLoad is Get with a loader for this call. A load that is under way for the key is shared, whoever's loader it uses.
 func (c *Cache[K, V]) GetOrLoad(ctx context.Context, key K, load func(context.Context, K) (V, error), options ...Option) (V, error) {
 	if len(options) == 0 {
-		if e := c.hit(key, c.hash(key)); e != nil {
+		if e := c.hit(key, c.hash(key), policy.LoaderFunc[K, V](load)); e != nil {
 			return c.out(e)
 		}
 	}
@@ -91,7 +91,7 @@ func (c *Cache[K, V]) Contains(ctx context.Context, key K, options ...Option) (b
 func (c *Cache[K, V]) hash(key K) uint64 { return maphash.Comparable(c.seed, key) }
 
 // hit returns the local entry at key if it may be served, and counts it. It refreshes a stale one behind.
-func (c *Cache[K, V]) hit(key K, hash uint64) *entry[K, V] {
+func (c *Cache[K, V]) hit(key K, hash uint64, loader policy.Loader[K, V]) *entry[K, V] {
 	if c.local == nil {
 		return nil
 	}
@@ -107,7 +107,7 @@ func (c *Cache[K, V]) hit(key K, hash uint64) *entry[K, V] {
 	c.hits.add(hash)
 	if e.stale(now) {
 		c.n.staleHits.Add(1)
-		c.refresh(e, now)
+		c.refresh(e, now, loader)
 	}
 	if e.negative {
 		c.n.negativeHits.Add(1)
@@ -126,7 +126,7 @@ func (c *Cache[K, V]) get(ctx context.Context, op string, key K, loader policy.L
 	}
 	hash := c.hash(key)
 	if !opts.skipLocalRead {
-		if e := c.hit(key, hash); e != nil {
+		if e := c.hit(key, hash, loader); e != nil {
 			return e, Local, nil
 		}
 	}
@@ -145,12 +145,12 @@ func (c *Cache[K, V]) get(ctx context.Context, op string, key K, loader policy.L
 	if err != nil {
 		return nil, 0, err
 	}
-	c.arrived(e)
+	c.arrived(e, loader)
 	return e, e.from, nil
 }
 
 // arrived counts an entry that is not a local hit, and refreshes it behind if it is stale.
-func (c *Cache[K, V]) arrived(e *entry[K, V]) {
+func (c *Cache[K, V]) arrived(e *entry[K, V], loader policy.Loader[K, V]) {
 	if e.from == Source {
 		c.n.misses.Add(1)
 	} else {
@@ -161,7 +161,7 @@ func (c *Cache[K, V]) arrived(e *entry[K, V]) {
 	}
 	if now := mono.Now(); e.stale(now) {
 		c.n.staleHits.Add(1)
-		c.refresh(e, now)
+		c.refresh(e, now, loader)
 	}
 }
 
@@ -172,7 +172,7 @@ func (c *Cache[K, V]) peek(ctx context.Context, op string, key K, options []Opti
 	}
 	hash := c.hash(key)
 	if !opts.skipLocalRead {
-		if e := c.hit(key, hash); e != nil {
+		if e := c.hit(key, hash, c.loader); e != nil {
 			return e, nil
 		}
 	}
@@ -192,7 +192,7 @@ func (c *Cache[K, V]) peek(ctx context.Context, op string, key K, options []Opti
 	case w.down != nil:
 		return nil, &Error{Op: op, Tier: "remote", Key: w.remoteKey, Err: w.down}
 	case w.entry != nil:
-		c.arrived(w.entry)
+		c.arrived(w.entry, c.loader)
 	}
 	return w.entry, nil
 }

@@ -58,6 +58,9 @@ func loadOne[K comparable, V any](ctx context.Context, loader policy.Loader[K, V
 		r, ok := loader.(policy.Refresher[K, V])
 		if !ok {
 			a.Value, a.Err = loader.Load(ctx, w.key)
+			if w.held != nil {
+				a.Tags = w.held.tags // it cannot tell of others
+			}
 			return
 		}
 		var held *policy.Answer[V]
@@ -77,7 +80,7 @@ func loadOne[K comparable, V any](ctx context.Context, loader policy.Loader[K, V
 				a.Version = held.Version
 			}
 		} else if a.Unchanged {
-			a.Err = errors.New("loader: unchanged, though nothing was held")
+			a.Err = errUnchanged
 		}
 	})
 	if err != nil {
@@ -85,6 +88,9 @@ func loadOne[K comparable, V any](ctx context.Context, loader policy.Loader[K, V
 	}
 	return a
 }
+
+// errUnchanged is for a loader that says so of nothing.
+var errUnchanged = errors.New("loader: unchanged, though nothing was held")
 
 func loadMany[K comparable, V any](ctx context.Context, loader policy.BatchLoader[K, V], wants []*want[K, V]) []policy.Answer[V] {
 	keys := make([]K, len(wants))
@@ -98,6 +104,11 @@ func loadMany[K comparable, V any](ctx context.Context, loader policy.BatchLoade
 	}
 	if err == nil && len(answers) != len(keys) {
 		err = fmt.Errorf("loader: %d answers for %d keys", len(answers), len(keys))
+	}
+	for i := range answers {
+		if err == nil && answers[i].Unchanged {
+			err = errUnchanged
+		}
 	}
 	if err != nil {
 		answers = make([]policy.Answer[V], len(keys))

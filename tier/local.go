@@ -21,6 +21,7 @@ type local[K comparable, V any] struct {
 	// get at most looseMax of the configured cost.
 	loose    atomic.Int64
 	looseMax int64
+	queue    looseQueue[K, V]
 
 	// rist must not be closed while it is called: each call holds one of the gates, Close takes them all.
 	rist   *ristretto.Cache[uint64, *entry[K, V]]
@@ -55,14 +56,14 @@ func newLocal[K comparable, V any](cost int64) (*local[K, V], error) {
 		MaxCost:            cost - cost/looseShare,
 		BufferItems:        64,
 		IgnoreInternalCost: true, // overhead is counted in the entry's own
-		OnReject: func(i *ristretto.Item[*entry[K, V]]) {
-			if i.Value != nil {
-				l.keepLoose(i.Value)
-			}
-		},
 		OnEvict: func(i *ristretto.Item[*entry[K, V]]) {
 			if i.Value != nil {
 				l.forget(i.Value)
+			}
+		},
+		OnExit: func(e *entry[K, V]) { // also rejected, or deleted in a race with a Set
+			if e != nil {
+				l.keepLoose(e)
 			}
 		},
 	})
@@ -130,11 +131,22 @@ func (l *local[K, V]) keepLoose(e *entry[K, V]) {
 	if slot.Load() != e || !e.loose.CompareAndSwap(false, true) {
 		return
 	}
-	if l.loose.Add(e.cost) > l.looseMax {
-		slot.CompareAndSwap(e, nil)
+	l.loose.Add(e.cost)
+	if slot.Load() != e {
 		l.displaced(e)
-	} else if slot.Load() != e {
-		l.displaced(e)
+		return
+	}
+	if e.cost > l.looseMax {
+		l.forget(e)
+		return
+	}
+	l.queue.push(e)
+	for l.loose.Load() > l.looseMax {
+		old := l.queue.pop()
+		if old == nil {
+			return
+		}
+		l.forget(old)
 	}
 }
 
@@ -157,6 +169,7 @@ func (l *local[K, V]) clear() {
 	for i := range l.table {
 		l.displaced(l.table[i].Swap(nil))
 	}
+	l.queue.clear()
 	l.gates[0].RLock()
 	defer l.gates[0].RUnlock()
 	if !l.closed.Load() {

@@ -40,7 +40,7 @@ func (c *Cache[K, V]) GetMany(ctx context.Context, keys []K, options ...Option) 
 	for i, key := range keys {
 		hash := c.hash(key)
 		if !opts.skipLocalRead {
-			if e := c.hit(key, hash); e != nil {
+			if e := c.hit(key, hash, c.loader); e != nil {
 				entries[i] = c.manyEntry(e, Local)
 				continue
 			}
@@ -68,7 +68,7 @@ func (c *Cache[K, V]) GetMany(ctx context.Context, keys []K, options ...Option) 
 	c.fill(ctx, opts, order...)
 	for _, w := range order {
 		if w.err == nil {
-			c.arrived(w.entry)
+			c.arrived(w.entry, c.loader)
 		}
 	}
 	for i, w := range at {

@@ -3,7 +3,10 @@ package tier
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
+
+	"github.com/strata-cache/strata/policy"
 )
 
 const (
@@ -11,33 +14,54 @@ const (
 	refreshesMax = 64          // at once
 )
 
+// refreshes are the loads behind stale values that are under way, one for a key.
+type refreshes struct {
+	mu sync.Mutex
+	by map[string]struct{} // remote keys; guarded by mu
+}
+
+func (r *refreshes) begin(key string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, ok := r.by[key]; ok || len(r.by) >= refreshesMax {
+		return false
+	}
+	if r.by == nil {
+		r.by = make(map[string]struct{})
+	}
+	r.by[key] = struct{}{}
+	return true
+}
+
+func (r *refreshes) end(key string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.by, key)
+}
+
 // refresh loads a newer value than the stale e, behind, unless that was tried a moment ago. The new value replaces the very
 // record that was read: see want.consent.
-func (c *Cache[K, V]) refresh(e *entry[K, V], now time.Duration) {
-	if c.loader == nil {
+func (c *Cache[K, V]) refresh(e *entry[K, V], now time.Duration, loader policy.Loader[K, V]) {
+	if loader == nil {
 		return
 	}
 	next := e.retry.Load()
 	if int64(now) < next || !e.retry.CompareAndSwap(next, int64(now+refreshPause)) {
 		return
 	}
-	if c.refreshing.Add(1) > refreshesMax {
-		c.refreshing.Add(-1)
+	w, err := c.newWant("refresh", e.key, e.hash, loader)
+	if err != nil || !c.refreshes.begin(w.remoteKey) {
 		return
 	}
 	if c.enter() != nil {
-		c.refreshing.Add(-1)
+		c.refreshes.end(w.remoteKey)
 		return
 	}
 	go func() { // Close waits for it: it has entered
 		defer c.leave()
-		defer c.refreshing.Add(-1)
+		defer c.refreshes.end(w.remoteKey)
 		ctx, cancel := context.WithTimeout(c.ctx, c.opts.LoadTimeout)
 		defer cancel()
-		w, err := c.newWant("refresh", e.key, e.hash, c.loader)
-		if err != nil {
-			return // it had a key when it was loaded
-		}
 		w.anew = true
 		if c.remote == nil {
 			w.held = e

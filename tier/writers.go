@@ -19,6 +19,9 @@ type turn struct {
 
 // lock takes the turns of all keys, which it sorts, in one order for everybody. It fails if ctx or life ends first.
 func (ws *writers) lock(ctx, life context.Context, keys []string) (unlock func(), err error) {
+	if err := ctx.Err(); err != nil && len(keys) > 0 {
+		return nil, err
+	}
 	slices.Sort(keys)
 	keys = slices.Compact(keys)
 	var taken []string
