@@ -14,8 +14,15 @@ import (
 // errUnsettled ends a Count whose counter came and went.
 var errUnsettled = errors.New("memcached: count: the counter comes and goes: the server has too little memory")
 
-// Count implements driver.Counter. memcached's counters are unsigned and wrap around, so a negative delta is added as
-// its two's complement.
+// bias is what memcached holds for 0: its counters are unsigned and decr stops at 0. Two's complement, with its incr that
+// wraps around, does not do: at numbers from 2^63 on, memcached 1.6.18 looks for a minus sign even behind the number, in
+// memory that belongs to something else, and sometimes answers that the number is none.
+const bias = 1 << 62
+
+// errRange says that a counter left what memcached can count.
+var errRange = errors.New("memcached: count: the sum is not between -2^62 and 2^62")
+
+// Count implements driver.Counter.
 func (s *store) Count(ctx context.Context, key string, delta int64, ttl time.Duration) (int64, error) {
 	server := s.pool.Pick(key)
 	for range 8 {
@@ -28,7 +35,7 @@ func (s *store) Count(ctx context.Context, key string, delta int64, ttl time.Dur
 		if err != nil {
 			return 0, err
 		}
-		var sum uint64
+		var sum int64
 		_, err = server.Do(ctx, func(session *memcachedconn.Session) (err error) {
 			if session.Incarnation() != incarnation {
 				return errLaterLife
@@ -37,7 +44,7 @@ func (s *store) Count(ctx context.Context, key string, delta int64, ttl time.Dur
 			return err
 		})
 		if !errors.Is(err, errLaterLife) && !errors.Is(err, memcache.ErrCacheMiss) && !errors.Is(err, memcache.ErrNotStored) {
-			return int64(sum), err
+			return sum, err
 		}
 	}
 	return 0, errUnsettled
@@ -45,13 +52,22 @@ func (s *store) Count(ctx context.Context, key string, delta int64, ttl time.Dur
 
 // count fails with ErrCacheMiss or ErrNotStored if the counter went or came meanwhile: then nothing was counted. It
 // touches before it counts, so that the counter cannot expire between the two.
-func count(client *memcache.Client, key string, delta int64, exptime int32) (sum uint64, err error) {
-	switch err := client.Touch(key, exptime); {
+func count(client *memcache.Client, key string, delta int64, exptime int32) (int64, error) {
+	var held uint64
+	err := client.Touch(key, exptime)
+	switch {
+	case err == nil && delta >= 0:
+		held, err = client.Increment(key, uint64(delta))
 	case err == nil:
-		return client.Increment(key, uint64(delta))
-	case !errors.Is(err, memcache.ErrCacheMiss):
-		return 0, err
+		held, err = client.Decrement(key, -uint64(delta))
+	case errors.Is(err, memcache.ErrCacheMiss):
+		if held = bias + uint64(delta); held-1 >= 2*bias-1 {
+			return 0, errRange
+		}
+		err = client.Add(&memcache.Item{Key: key, Value: strconv.AppendUint(nil, held, 10), Expiration: exptime})
 	}
-	sum = uint64(delta)
-	return sum, client.Add(&memcache.Item{Key: key, Value: strconv.AppendUint(nil, sum, 10), Expiration: exptime})
+	if err == nil && held-1 >= 2*bias-1 { // 0 may stand for anything below
+		err = errRange
+	}
+	return int64(held - bias), err
 }

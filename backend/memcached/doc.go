@@ -36,8 +36,8 @@
 //
 // # Counters
 //
-// Counters are memcached's own (incr), in 64-bit two's complement, so they go below zero. They begin at 0 again when
-// their server restarts or evicts them.
+// Counters are memcached's own (incr and decr) with 2^62 for zero; a sum beyond ±2^62 is an error, and the counter of no
+// more use. They begin at 0 again when their server restarts or evicts them.
 //
 // # Capabilities
 //

@@ -2,6 +2,7 @@ package memcached_test
 
 import (
 	"errors"
+	"math"
 	"strconv"
 	"strings"
 	"testing"
@@ -150,10 +151,29 @@ func TestCountersGoBelowZeroAndBack(t *testing.T) {
 	s := open(t, poolURL("timeout=5s", servertest.SharedMemcached(t)))
 	key := servertest.Key(t)
 	var want int64
-	for _, delta := range []int64{5, -10, 7, -1 << 62, 1 << 62, 0, -2, 1000, -1e6} {
+	for _, delta := range []int64{5, -10, 7, -1 << 61, 1 << 62, -1 << 61, 0, -3, 1000, -1e6} {
 		want += delta
 		if got, err := s.Count(t.Context(), key, delta, time.Minute); got != want || err != nil {
 			t.Fatalf("after %+d: %d, %v, want %d", delta, got, err, want)
+		}
+	}
+}
+
+func TestACounterBeyondItsRangeIsAnError(t *testing.T) {
+	t.Parallel()
+	s := open(t, poolURL("timeout=5s", servertest.SharedMemcached(t)))
+	for name, deltas := range map[string][]int64{
+		"at once":  {math.MaxInt64},
+		"below":    {math.MinInt64},
+		"later":    {1, 1 << 62},
+		"downward": {-1, math.MinInt64},
+	} {
+		key := servertest.Key(t) + name
+		for i, delta := range deltas {
+			_, err := s.Count(t.Context(), key, delta, time.Minute)
+			if last := i == len(deltas)-1; last != (err != nil) {
+				t.Errorf("%s: Count %+d: %v", name, delta, err)
+			}
 		}
 	}
 }
