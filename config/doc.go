@@ -1,0 +1,39 @@
+// Package config makes remote tiers, buses and caches from a YAML file and the environment.
+//
+//	set, err := config.Load(ctx, "strata.yaml", config.Drivers{
+//		Stores: map[string]backend.Opener{"redis": openRedis, "memcached": openMemcached},
+//		Buses:  map[string]config.BusOpener{"redis": openRedisBus},
+//	})
+//	defer set.Close()
+//	products, err := config.Cache(set, "products", config.Source(productTable))
+//
+// The file says where the servers are, and how large and how long-lived each cache is; the program brings what only code can:
+// the source, and the few functions in [Hooks]. Which servers a file may name is the program's choice too: it hands in
+// their openers as [Drivers], and links no other client.
+//
+//	remotes:
+//	  main: redis://:${REDIS_PASSWORD}@cache:6379
+//	buses:
+//	  main: redis://:${REDIS_PASSWORD}@cache:6379
+//	defaults:
+//	  remote: main
+//	  bus: main
+//	caches:
+//	  products:
+//	    ttl: 10m
+//	    local_cost: 256MiB
+//
+// docs/configuration.md lists every field.
+//
+// # Servers
+//
+// Equal URLs share one client: two remotes of the same URL are one Store, two buses one Bus, and a bus whose URL is that of a
+// remote is given its Store, to publish through the same connections. URLs are equal if they are the same text once
+// variables are in.
+//
+// # Strictness
+//
+// A file with a mistake opens nothing. All mistakes are reported at once, as [Errors], each with its path, line and column:
+// unknown fields and names, with the nearest one that exists; duplicate keys; values that are malformed or out of
+// bounds; variables that are not set. Text that came from a variable is never shown, and neither is a URL.
+package config

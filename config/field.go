@@ -1,0 +1,180 @@
+package config
+
+import (
+	"fmt"
+	"math"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// none is the name of no remote and no bus.
+const none = "none"
+
+// off turns a feature off where a value could stand.
+const off = "off"
+
+// settings are the fields of one cache, understood.
+type settings struct {
+	remote, bus  string // a name, a URL, or none
+	mode         string
+	ttl          time.Duration
+	localTTL     time.Duration // 0: as ttl
+	softTTL      time.Duration // 0: off
+	negativeTTL  time.Duration // 0: off
+	jitter       float64
+	maxStaleness time.Duration
+	loadTimeout  time.Duration
+	fenceWait    time.Duration
+	localCost    int64 // -1: off
+	version      string
+}
+
+// A field is one field of a cache. docs/configuration.md has a row for each, which a test compares with this table.
+type field struct {
+	name string
+	typ  string
+	def  string // as it would be written
+	// set understands a value and puts it into s, or returns what is wrong with it.
+	set func(s *settings, text string) (problem string)
+}
+
+const (
+	typeURL      = "name or URL"
+	typeBusURL   = "name or URL"
+	typeDuration = "duration"
+	typeSize     = "size"
+	typeNumber   = "number"
+	typeText     = "text"
+	sameAsTTL    = "as ttl"
+)
+
+var fields = []field{
+	{"remote", typeURL, none, func(s *settings, v string) string { s.remote = v; return "" }},
+	{"bus", typeBusURL, none, func(s *settings, v string) string { s.bus = v; return "" }},
+	{"mode", "mode", "cache-aside", setMode},
+	{"ttl", typeDuration, "10m", duration(func(s *settings) *time.Duration { return &s.ttl }, 10*time.Millisecond, false)},
+	{"local_ttl", typeDuration, sameAsTTL, duration(func(s *settings) *time.Duration { return &s.localTTL }, 10*time.Millisecond, false)},
+	{"soft_ttl", typeDuration, off, duration(func(s *settings) *time.Duration { return &s.softTTL }, 1, true)},
+	{"negative_ttl", typeDuration, off, duration(func(s *settings) *time.Duration { return &s.negativeTTL }, 10*time.Millisecond, true)},
+	{"jitter", typeNumber, "0", setJitter},
+	{"max_staleness", typeDuration, "3s", duration(func(s *settings) *time.Duration { return &s.maxStaleness }, 500*time.Millisecond, false)},
+	{"load_timeout", typeDuration, "30s", duration(func(s *settings) *time.Duration { return &s.loadTimeout }, time.Millisecond, false)},
+	{"fence_wait", typeDuration, "50ms", duration(func(s *settings) *time.Duration { return &s.fenceWait }, time.Millisecond, false)},
+	{"local_cost", typeSize, "64MiB", setLocalCost},
+	{"version", typeText, "1", setVersion},
+}
+
+func fieldNamed(name string) *field {
+	for i := range fields {
+		if fields[i].name == name {
+			return &fields[i]
+		}
+	}
+	return nil
+}
+
+func fieldNames() []string {
+	names := make([]string, len(fields))
+	for i, f := range fields {
+		names[i] = f.name
+	}
+	return names
+}
+
+// duration returns the set of a field that takes least or more, or also off where that may be.
+func duration(where func(*settings) *time.Duration, least time.Duration, mayBeOff bool) func(*settings, string) string {
+	return func(s *settings, v string) string {
+		if mayBeOff && (v == off || v == "0") {
+			*where(s) = 0
+			return ""
+		}
+		d, err := time.ParseDuration(v)
+		if err != nil {
+			hint := "a number and its unit, like 250ms, 30s, 10m or 1h30m"
+			if mayBeOff {
+				hint += "; or off"
+			}
+			return "is not a duration: " + hint
+		}
+		if d < least {
+			if mayBeOff {
+				return fmt.Sprintf("is too short: at least %v, or off", least)
+			}
+			return fmt.Sprintf("is too short: at least %v", least)
+		}
+		*where(s) = d
+		return ""
+	}
+}
+
+// modes are what a cache may do when it is written. policyOf turns one into a policy.
+var modes = []string{"cache-aside"}
+
+func setMode(s *settings, v string) string {
+	for _, m := range modes {
+		if v == m {
+			s.mode = v
+			return ""
+		}
+	}
+	return "is an unknown mode; known: " + strings.Join(modes, ", ")
+}
+
+func setJitter(s *settings, v string) string {
+	n, err := strconv.ParseFloat(v, 64)
+	if err != nil || math.IsNaN(n) {
+		return "is not a number: a share from 0 to 0.9"
+	}
+	if n < 0 || n > 0.9 {
+		return "is out of bounds: a share from 0 to 0.9"
+	}
+	s.jitter = n
+	return ""
+}
+
+const minLocalCost = 64 << 10
+
+func setLocalCost(s *settings, v string) string {
+	if v == off {
+		s.localCost = -1
+		return ""
+	}
+	n, ok := parseSize(v)
+	if !ok {
+		return "is not a size: a whole number and its unit, like 512KiB, 64MiB or 2GiB; or off"
+	}
+	if n < minLocalCost {
+		return "is too small: at least 64KiB, or off"
+	}
+	s.localCost = n
+	return ""
+}
+
+var (
+	sizeForm = regexp.MustCompile(`^([0-9]+) ?([KMGT]i?)?B?$`)
+	units    = map[string]int64{"": 1, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40}
+)
+
+// parseSize reads 64MiB (2^20 each), 64MB (10^6 each), the same without the B, or a number of bytes.
+func parseSize(v string) (int64, bool) {
+	m := sizeForm.FindStringSubmatch(v)
+	if m == nil {
+		return 0, false
+	}
+	n, err := strconv.ParseInt(m[1], 10, 64)
+	unit := units[m[2]]
+	if err != nil || n > math.MaxInt64/unit {
+		return 0, false
+	}
+	return n * unit, true
+}
+
+func setVersion(s *settings, v string) string {
+	if !nameForm.MatchString(v) {
+		return "is not a version: 1 to 64 letters, digits, '.', '_' or '-'"
+	}
+	s.version = v
+	return ""
+}
