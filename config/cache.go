@@ -69,7 +69,28 @@ func Cache[K comparable, V any](set *Set, name string, options ...Option[K, V]) 
 	if err != nil {
 		return nil, fmt.Errorf("config: cache %q: %w", name, err)
 	}
+	set.mu.Lock() // while the cache is made, so that Close sees it; nothing in New waits for a server
+	defer set.mu.Unlock()
+	switch {
+	case set.closed:
+		return nil, fmt.Errorf("config: cache %q: %w", name, ErrClosed)
+	case set.made[name]:
+		return nil, fmt.Errorf("config: cache %q is made already", name)
+	}
+	cache, err := tier.New(name, tierOptions(set, c, pol, b.hooks))
+	if err != nil {
+		return nil, fmt.Errorf("config: %w", err)
+	}
+	set.made[name] = true
+	set.closers = append(set.closers, cache.Close)
+	return cache, nil
+}
+
+// tierOptions joins what the file says of a cache with what the program brings.
+func tierOptions[K comparable, V any](set *Set, c *cachePlan, pol policy.Policy[K, V], hooks []Hooks[K, V]) *tier.Options[K, V] {
 	o := &tier.Options[K, V]{
+		Remote:       set.stores[c.remote],
+		Bus:          set.buses[c.bus],
 		Policy:       pol,
 		TTL:          c.ttl,
 		LocalTTL:     c.localTTL,
@@ -81,28 +102,11 @@ func Cache[K comparable, V any](set *Set, name string, options ...Option[K, V]) 
 		FenceWait:    c.fenceWait,
 		LocalCost:    c.localCost,
 		Version:      c.version,
-		Remote:       set.stores[c.remote],
-		Bus:          set.buses[c.bus],
 	}
-	for _, h := range b.hooks {
+	for _, h := range hooks {
 		o.Key, o.Codec, o.Weigh, o.Clone, o.OnEvent, o.Logger = h.Key, h.Codec, h.Weigh, h.Clone, h.OnEvent, h.Logger
 	}
-
-	set.mu.Lock() // while the cache is made, so that Close sees it; nothing in New waits for a server
-	defer set.mu.Unlock()
-	switch {
-	case set.closed:
-		return nil, fmt.Errorf("config: cache %q: %w", name, ErrClosed)
-	case set.made[name]:
-		return nil, fmt.Errorf("config: cache %q is made already", name)
-	}
-	cache, err := tier.New(name, o)
-	if err != nil {
-		return nil, fmt.Errorf("config: %w", err)
-	}
-	set.made[name] = true
-	set.closers = append(set.closers, cache.Close)
-	return cache, nil
+	return o
 }
 
 // policyOf joins a mode of the file with the program's source. If the source cannot serve the mode, the error names both.
