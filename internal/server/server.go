@@ -167,7 +167,8 @@ func (s *Server) Kill() error {
 	return err
 }
 
-// Pause stops the server with SIGSTOP: its connections stay open and nobody answers. It is what a frozen machine or a
+// Pause stops the server with SIGSTOP, and on Linux returns when all its threads stand still: its connections stay open
+// and nobody answers. It is what a frozen machine or a
 // blackholed network looks like to a client.
 func (s *Server) Pause() error { return s.signal(true) }
 
@@ -203,6 +204,11 @@ func (s *Server) signal(pause bool) error {
 	}
 	if err := signalProcess(pid, sig); err != nil {
 		return fmt.Errorf("server: signal %s: %w", s.spec.name, err)
+	}
+	if pause {
+		if err := awaitStopped(pid); err != nil {
+			return fmt.Errorf("server: pause %s: %w", s.spec.name, err)
+		}
 	}
 	return nil
 }
