@@ -9,8 +9,8 @@
 //
 // A record weighs its key, its bytes and about 200 bytes of bookkeeping. The weight of what is stored never exceeds
 // [Options.MaxBytes]. When there is no room, values and leases that were not read or written lately go: each shard is a
-// clock, whose hand passes over a record once for each use since it last came by (second chance, an approximation of
-// least recently used).
+// clock, whose hand spares a record that was used since it last came by (second chance, an approximation of least
+// recently used).
 //
 // Fences and counters are never evicted, since an old value could come in where a fence was. They go when they expire.
 // If there is no room without them, a write is Unsent with ErrUnavailable.

@@ -2,6 +2,7 @@ package memory
 
 import (
 	"hash/maphash"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,19 +21,21 @@ type data struct {
 	limit     int64
 	weight    atomic.Int64 // of all entries, never above limit
 	evictions atomic.Int64
-	hand      atomic.Uint32 // the shard to evict from next
+	hand      atomic.Uint32 // a shard to evict from
 	seed      maphash.Seed
 	shards    [shards]shard
 }
 
 type shard struct {
+	weight atomic.Int64 // of its entries; a hint
+
 	mu sync.Mutex
 	// mu guards all below
 	records  map[string]*entry
 	counters map[string]*entry
-	ring     []*entry // every entry, for hand and sweep
-	hand     int      // of the eviction clock
-	sweep    int
+	count    int    // of entries, all of them in one ring
+	hand     *entry // of the eviction clock: the next to look at, nil for an empty ring
+	sweep    *entry // the next to look at for expiry, nil to begin at the hand
 }
 
 // An entry is a record or a counter.
@@ -41,8 +44,9 @@ type entry struct {
 	record []byte // nil for a counter; never changed in place
 	count  int64
 	expiry time.Time // of a counter
-	used   bool      // since the hand came by
-	at     int       // in ring
+	used   bool      // since it came or the hand passed
+
+	previous, next *entry // in the ring
 }
 
 func newData(limit int64) *data {
@@ -73,13 +77,20 @@ func (d *data) reserve(n int64) int64 {
 func (d *data) makeRoom(n int64) bool {
 	now := time.Now()
 	for idle := 0; d.weight.Load()+n > d.limit; {
-		sh := &d.shards[d.hand.Add(1)%shards]
+		// The heavier of two, so that shards stay alike and what is in one has as good a chance as in another. But if
+		// there was nothing to evict, each in turn.
+		sh, other := &d.shards[d.hand.Add(1)%shards], &d.shards[rand.IntN(shards)]
+		if idle > 0 {
+			sh = &d.shards[idle-1]
+		} else if other.weight.Load() > sh.weight.Load() {
+			sh = other
+		}
 		sh.mu.Lock()
 		evicted := sh.evictLocked(d, now)
 		sh.mu.Unlock()
 		if evicted {
 			idle = 0
-		} else if idle++; idle > shards {
+		} else if idle++; idle > shards { // each was looked at
 			return false
 		}
 	}
@@ -91,10 +102,9 @@ func (d *data) free() {
 	for i := range d.shards {
 		sh := &d.shards[i]
 		sh.mu.Lock()
-		for len(sh.ring) > 0 {
-			sh.dropLocked(d, sh.ring[len(sh.ring)-1])
+		for sh.hand != nil {
+			sh.dropLocked(d, sh.hand)
 		}
-		sh.ring = nil
 		sh.mu.Unlock()
 	}
 }
@@ -128,10 +138,11 @@ func (sh *shard) putLocked(d *data, key string, e *entry, next []byte) (need int
 		if need := d.reserve(int64(len(next) - len(e.record))); need > 0 {
 			return need
 		}
+		sh.weight.Add(int64(len(next) - len(e.record)))
 		e.record = next
 		return 0
 	}
-	e = &entry{key: key, record: next, used: true}
+	e = &entry{key: key, record: next}
 	if need := d.reserve(e.weight()); need > 0 {
 		return need
 	}
@@ -140,9 +151,17 @@ func (sh *shard) putLocked(d *data, key string, e *entry, next []byte) (need int
 	return 0
 }
 
+// enterLocked puts e where the hand comes last.
 func (sh *shard) enterLocked(e *entry) {
-	e.at = len(sh.ring)
-	sh.ring = append(sh.ring, e)
+	sh.count++
+	sh.weight.Add(e.weight())
+	if sh.hand == nil {
+		e.previous, e.next = e, e
+		sh.hand = e
+		return
+	}
+	e.previous, e.next = sh.hand.previous, sh.hand
+	e.previous.next, e.next.previous = e, e
 }
 
 func (sh *shard) dropLocked(d *data, e *entry) {
@@ -151,21 +170,27 @@ func (sh *shard) dropLocked(d *data, e *entry) {
 	} else {
 		delete(sh.records, e.key)
 	}
-	last := len(sh.ring) - 1
-	sh.ring[e.at] = sh.ring[last]
-	sh.ring[e.at].at = e.at
-	sh.ring[last] = nil
-	sh.ring = sh.ring[:last]
+	after := e.next
+	if after == e {
+		after = nil
+	}
+	if sh.hand == e {
+		sh.hand = after
+	}
+	if sh.sweep == e {
+		sh.sweep = after
+	}
+	e.previous.next, e.next.previous = e.next, e.previous
+	sh.count--
+	sh.weight.Add(-e.weight())
 	d.weight.Add(-e.weight())
 }
 
 // evictLocked moves the hand until it has dropped one entry, at most twice around.
 func (sh *shard) evictLocked(d *data, now time.Time) bool {
-	for range 2 * len(sh.ring) {
-		if sh.hand >= len(sh.ring) {
-			sh.hand = 0
-		}
-		e := sh.ring[sh.hand]
+	for range 2 * sh.count {
+		e := sh.hand
+		sh.hand = e.next
 		switch {
 		case !e.live(now):
 			sh.dropLocked(d, e)
@@ -176,7 +201,6 @@ func (sh *shard) evictLocked(d *data, now time.Time) bool {
 			return true
 		}
 		e.used = false
-		sh.hand++
 	}
 	return false
 }
@@ -184,13 +208,15 @@ func (sh *shard) evictLocked(d *data, now time.Time) bool {
 // sweepLocked drops what has expired among the next few entries.
 func (sh *shard) sweepLocked(d *data, now time.Time) {
 	for range sweepSteps {
-		if sh.sweep >= len(sh.ring) {
-			sh.sweep = 0
+		if sh.sweep == nil {
+			sh.sweep = sh.hand
+		}
+		e := sh.sweep
+		if e == nil {
 			return
 		}
-		if e := sh.ring[sh.sweep]; e.live(now) {
-			sh.sweep++
-		} else {
+		sh.sweep = e.next
+		if !e.live(now) {
 			sh.dropLocked(d, e)
 		}
 	}
