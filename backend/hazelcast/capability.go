@@ -24,22 +24,22 @@ const counterLen = 8
 
 // Count swaps a record whose body is the sum: the server's own counters never expire.
 func (s *store) Count(ctx context.Context, key string, delta int64, ttl time.Duration) (int64, error) {
+	began := time.Now() // what lived then counts, however long the read takes: a counter may live longer, never shorter
 	for {
 		swap := swapper{store: s}
 		current, handle, err := swap.Load(ctx, key)
 		if err != nil {
 			return 0, err
 		}
-		now := time.Now()
 		sum := delta
-		if live := record.Live(current, now); live != nil {
+		if live := record.Live(current, began); live != nil {
 			_, body, _ := record.Parse(live)
 			if len(body) != counterLen {
 				return 0, fmt.Errorf("hazelcast: count: %q holds a record that is no counter", key)
 			}
 			sum += int64(binary.BigEndian.Uint64(body))
 		}
-		h := record.Header{Kind: record.Value, Token: record.NewToken(), Expiry: now.Add(ttl)}
+		h := record.Header{Kind: record.Value, Token: record.NewToken(), Expiry: time.Now().Add(ttl)}
 		next := record.New(h, binary.BigEndian.AppendUint64(nil, uint64(sum)))
 		outcome, err := swap.CompareAndSwap(ctx, key, handle, next, ttl)
 		if outcome == driver.Refused { // another one was counted, or, if the record is ours, this one

@@ -21,7 +21,7 @@ var features = backendtest.Features{
 	Scanner:      true,
 	Statser:      true,
 	TTLPrecision: time.Second,
-	MaxRecord:    16 << 20,
+	MaxRecord:    4 << 20,
 }
 
 func native() any { return new(*hz.Client) }

@@ -67,7 +67,7 @@ var errLanded = errors.New("hazelcast: the swap had happened")
 
 func (s *swapper) Load(ctx context.Context, key string) (current, handle []byte, err error) {
 	current, err = s.load(ctx, key)
-	if err == nil && current != nil && bytes.Equal(current, s.tried) {
+	if err == nil && s.tried != nil && bytes.Equal(current, s.tried) {
 		return nil, nil, errLanded
 	}
 	return current, current, err

@@ -96,6 +96,9 @@ func (c *Conn) session(ctx context.Context) (*session, error) {
 		select {
 		case <-changed:
 		case <-ctx.Done():
+			if failure == nil {
+				failure = c.log.lastFailure()
+			}
 			return nil, &notConnectedError{server: c.Server(), cause: failure}
 		}
 	}

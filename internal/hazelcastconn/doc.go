@@ -30,6 +30,7 @@
 // # A flaw of the library that remains
 //
 // A client whose start fails leaves a goroutine and some hundred kilobytes behind for ever. That is why Open dials before
-// it starts one, and why a start that hangs (an address accepts connections and does not answer, or refuses the cluster
-// name or the credentials) is given up after one minute, then two, four and so on.
+// it starts one. Where an address accepts connections and a start fails nevertheless (the cluster name or the credentials
+// are wrong, which members answer alike) the pause between attempts grows to a minute; a start that hangs is given up
+// after one minute, then two, four and so on.
 package hazelcastconn

@@ -2,6 +2,7 @@ package hazelcastconn
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"strings"
 	"sync"
@@ -48,13 +49,21 @@ func (l *log) Log(weight logger.Weight, message func() string) {
 	}
 }
 
-// connectFailure returns the last reason and forgets it.
-func (l *log) connectFailure() string {
+// lastFailure returns the last reason, nil for none.
+func (l *log) lastFailure() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	text := l.failure
+	if l.failure == "" {
+		return nil
+	}
+	return errors.New(l.failure)
+}
+
+// forget makes room for the reason of the next attempt.
+func (l *log) forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.failure = ""
-	return text
 }
 
 // firstLines is the beginning of a text: the library puts the server's stack trace into its errors.

@@ -19,6 +19,7 @@ import (
 const (
 	firstPause   = 50 * time.Millisecond // between attempts to connect, doubled
 	longestPause = time.Second
+	longestAfter = time.Minute // the pause after clients that did not start: each one leaks
 	firstStart   = time.Minute // how long the start of a client may take, doubled: each failed one leaks (see doc.go)
 	longestStart = time.Hour
 	shutdownIn   = 10 * time.Second
@@ -39,17 +40,19 @@ type session struct {
 // supervise keeps a session until ctx ends.
 func (c *Conn) supervise(ctx context.Context) {
 	defer close(c.joined)
-	pause, limit := firstPause, firstStart
+	pause, after, limit := firstPause, firstPause, firstStart
 	var known []string // addresses of the last session's members: those of the URL may all have been replaced
 	for ctx.Err() == nil {
 		s, err := c.connect(ctx, known, limit)
 		if err != nil {
 			c.publish(nil, err)
 			if errors.Is(err, errStart) {
-				limit = min(2*limit, longestStart)
+				sleep(ctx, after/2+rand.N(after/2))
+				after, limit = min(2*after, longestAfter), min(2*limit, longestStart)
+			} else {
+				sleep(ctx, pause/2+rand.N(pause/2))
+				pause = min(2*pause, longestPause)
 			}
-			sleep(ctx, pause/2+rand.N(pause/2))
-			pause = min(2*pause, longestPause)
 			continue
 		}
 		c.publish(s, nil)
@@ -63,7 +66,7 @@ func (c *Conn) supervise(ctx context.Context) {
 		}
 		c.publish(nil, errors.New("the connection was lost"))
 		s.close()
-		pause, limit = firstPause, firstStart
+		pause, after, limit = firstPause, firstPause, firstStart
 	}
 }
 
@@ -81,6 +84,7 @@ func (c *Conn) connect(ctx context.Context, known []string, limit time.Duration)
 	if err != nil {
 		return nil, err
 	}
+	c.log.forget()
 	s := &session{members: &members{}, gone: make(chan struct{}), shut: make(chan struct{})}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -97,10 +101,10 @@ func (c *Conn) connect(ctx context.Context, known []string, limit time.Duration)
 	close(started)
 	watch.Wait()
 	if err != nil {
-		if cause := c.log.connectFailure(); cause != "" {
-			return nil, fmt.Errorf("%w: %s", errStart, cause)
+		if cause := c.log.lastFailure(); cause != nil {
+			err = cause
 		}
-		return nil, errors.Join(errStart, err)
+		return nil, fmt.Errorf("%w: %w", errStart, err)
 	}
 	create, cancelCreate := context.WithTimeout(ctx, max(c.Timeout(), heartbeatTimeout))
 	defer cancelCreate()
