@@ -63,13 +63,15 @@ func (c counting[V]) Append(dst []byte, v V) ([]byte, error) {
 
 func TestOnEventIsTold(t *testing.T) {
 	t.Parallel()
-	set := parse(t, newWorld(), "buses: {m: 'memory://x'}\ncaches: {p: {bus: m}}")
+	w := newWorld()
+	set := parse(t, w, "buses: {m: 'memory://x'}\ncaches: {p: {bus: m}}")
 	events := make(chan tier.Event, 100)
 	if _, err := config.Cache(set, "p", config.Option[int, int](config.Hooks[int, int]{OnEvent: func(e tier.Event) { events <- e }})); err != nil {
 		t.Fatal(err)
 	}
+	w.hub.Cut() // a new subscription flushes
 	select {
-	case <-events: // the first subscription flushes
+	case <-events:
 	case <-time.After(10 * time.Second):
 		t.Error("no event: the bus, or OnEvent, is not there")
 	}

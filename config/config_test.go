@@ -297,3 +297,41 @@ func TestLoadIsBoundedInSizeAndTime(t *testing.T) {
 		}
 	}
 }
+
+func TestTheExampleInTheDocumentLoads(t *testing.T) {
+	t.Parallel()
+	doc, err := os.ReadFile("../docs/configuration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(doc), "## A full example\n\n```yaml\n")
+	example, _, ok := strings.Cut(rest, "```")
+	if !ok {
+		t.Fatal("no example")
+	}
+	w := newWorld()
+	set := parse(t, w, example, "REDIS_PASSWORD=p@ss")
+	expectLog(t, w, "open store redis://:p%40ss@cache:6379", "open store memcached://localhost:11211",
+		"open bus redis://:p%40ss@cache:6379", "share redis://:p%40ss@cache:6379")
+	if got := set.Caches(); !slices.Equal(got, []string{"products", "thumbnails", "rates", "countries"}) {
+		t.Errorf("caches %q", got)
+	}
+	for _, name := range set.Caches() {
+		c, err := config.Cache[string, string](set, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Set(t.Context(), "k", "v"); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for _, name := range []string{"main", "bulk"} {
+		var f *fake
+		set.Remote(name).As(&f)
+		for key, where := range map[string]string{"products/7/{k}": "main", "thumbnails/1/{k}": "bulk", "countries/1/{k}": "main", "rates/1/{k}": "neither"} {
+			if f.has(key) != (where == name) {
+				t.Errorf("%s: %s at %s: %t", key, where, name, f.has(key))
+			}
+		}
+	}
+}
