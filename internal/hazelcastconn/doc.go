@@ -27,10 +27,14 @@
 // sentinel.ErrUnavailable; after Close it is sentinel.ErrClosed; the rest is an answer. [NotSent] tells whether a failed
 // call certainly had no effect. No error and no String of this package contains a password.
 //
-// # A flaw of the library that remains
+// # Flaws of the library that remain
 //
 // A client whose start fails leaves a goroutine and some hundred kilobytes behind for ever. That is why Open dials before
 // it starts one. Where an address accepts connections and a start fails nevertheless (the cluster name or the credentials
 // are wrong, which members answer alike) the pause between attempts grows to a minute; a start that hangs is given up
 // after one minute, then two, four and so on.
+//
+// A client that loses a connection in the very moment when it is shut down may lock a mutex that it never unlocks (its
+// invocation service's Pause returns early with it). Then a goroutine or two of that client remain. Calls end by their own
+// timeout; the shutdown is waited for at most two seconds.
 package hazelcastconn

@@ -22,7 +22,7 @@ const (
 	longestAfter = time.Minute // the pause after clients that did not start: each one leaks
 	firstStart   = time.Minute // how long the start of a client may take, doubled: each failed one leaks (see doc.go)
 	longestStart = time.Hour
-	shutdownIn   = 10 * time.Second
+	shutdownIn   = 2 * time.Second // it takes milliseconds, or for ever (see doc.go)
 
 	heartbeatInterval = 2 * time.Second
 	heartbeatTimeout  = 10 * time.Second
