@@ -159,7 +159,7 @@ func (c *Conn) config(addrs []string, s *session) hazelcast.Config {
 	config.Cluster.ConnectionStrategy.Retry.MaxBackoff = types.Duration(time.Second)
 	config.Cluster.HeartbeatInterval = types.Duration(heartbeatInterval)
 	config.Cluster.HeartbeatTimeout = types.Duration(heartbeatTimeout)
-	// An error of an invocation that is older than this is not retried: see doc.go, and the test that counts requests.
+	// The library retries an invocation only while it is younger than this: never. See doc.go.
 	config.Cluster.InvocationTimeout = types.Duration(1)
 
 	var gone, shut sync.Once
