@@ -22,6 +22,9 @@ func oddKeys() []string {
 		"{" + strings.Repeat("m", 10<<10) + "}a", "{" + strings.Repeat("m", 10<<10) + "}b", "{" + strings.Repeat("m", 10<<10) + "a}",
 		"{s}" + strings.Repeat("n", 10<<10) + "a", "{s}" + strings.Repeat("n", 10<<10) + "b",
 	}
+	for n := 40; n < 200; n += 20 { // for servers and escapes that cut keys off
+		keys = append(keys, strings.Repeat("c", n)+"a", strings.Repeat("c", n)+"b")
+	}
 	for _, c := range []byte("\x01\x0b\x1f\x20\x21\x7e\x80\xfe") {
 		keys = append(keys, "byte "+string([]byte{c}))
 	}

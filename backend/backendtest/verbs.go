@@ -98,6 +98,7 @@ var verbRules = append(tableRules(), []rule{
 			do(t, e.store, k, place(a))
 			do(t, e.store, k, record.Step{Verb: record.Delete})
 			next, _ := value("next")
+			refused(t, e.store, k, record.Step{Verb: record.Add, Record: next, TTL: long})
 			refused(t, e.store, k, swap(a, next))
 			do(t, e.store, k, record.Step{Verb: record.Leave, Expect: a})
 			want(t, e.store, k, nil)
