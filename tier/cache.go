@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,7 +32,7 @@ type Cache[K comparable, V any] struct {
 
 	epochs epochs
 	trust  atomic.Int64 // until when the bus vouches for local entries, by the clock of mono; neverTrusted before it did
-	muted  atomic.Int64 // until when nothing is kept locally, because another node disagrees about this cache
+	muted  atomic.Int64 // until when nothing is kept locally, because another node disagrees about this cache; 0 for never
 
 	n    counters
 	hits hits
@@ -48,8 +49,9 @@ type Cache[K comparable, V any] struct {
 	life   sync.WaitGroup
 }
 
-// neverTrusted is the trust of a cache without a bus, or whose bus has not been heard yet.
-const neverTrusted = -1
+// neverTrusted is the trust of a cache without a bus, or whose bus has not been heard yet. The clock of mono is negative in
+// a synctest bubble.
+const neverTrusted = math.MinInt64
 
 // New makes a cache. It succeeds while servers are down; bad options fail with every problem named. The name is part of
 // every remote key and is how nodes find each other on the bus: all processes that share the cache use the same one.

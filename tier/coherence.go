@@ -65,7 +65,7 @@ func (l listener[K, V]) Mismatched(_, theirs string) {
 	c := l.c
 	// The other node tells us about every fifth of its own bound, which is not known here.
 	until := mono.Now() + max(3*c.opts.MaxStaleness, time.Minute)
-	if before := c.muted.Swap(int64(until)); before < int64(mono.Now()) {
+	if before := c.muted.Swap(int64(until)); before == 0 || before < int64(mono.Now()) {
 		c.event(EventMismatch, "", fmt.Errorf("another node has %s, this one %s: the local tier is off", theirs, c.fingerprint()))
 	}
 	c.epochs.flush()

@@ -29,7 +29,7 @@ type entry[K comparable, V any] struct {
 	negative bool         // the source has no such value
 	from     Tier         // where this process got it
 
-	retry atomic.Int64 // when a refresh may be tried again, by the clock of mono
+	retry atomic.Int64 // when a refresh may be tried again, by the clock of mono; 0 for at once
 	loose atomic.Bool  // only the table holds it
 }
 

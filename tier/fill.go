@@ -217,8 +217,10 @@ func (c *Cache[K, V]) gone(ctx context.Context, w *want[K, V]) {
 
 // keep puts e into the local tier, if nothing was invalidated since its load began.
 func (c *Cache[K, V]) keep(opts *call, e *entry[K, V]) {
-	if c.local == nil || opts.skipLocalWrite || !c.epochs.current(e.stripe, moment{e.epoch, e.gen}) ||
-		int64(mono.Now()) < c.muted.Load() {
+	if c.local == nil || opts.skipLocalWrite || !c.epochs.current(e.stripe, moment{e.epoch, e.gen}) {
+		return
+	}
+	if muted := c.muted.Load(); muted != 0 && int64(mono.Now()) < muted {
 		return
 	}
 	c.local.put(e)

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 
 	"github.com/strata-cache/strata/tier"
 	"github.com/strata-cache/strata/tier/tiertest"
@@ -37,37 +38,29 @@ func TestAThousandReadersShareOneLoad(t *testing.T) {
 
 func TestAWaiterThatLeavesDoesNotEndTheLoadOfOthers(t *testing.T) {
 	t.Parallel()
-	var cancelled atomic.Bool
-	gate, begun := make(chan struct{}), make(chan struct{})
-	load := func(ctx context.Context, _ int) (string, error) {
-		close(begun)
-		select {
-		case <-gate:
-			return "one", nil
-		case <-ctx.Done():
-			cancelled.Store(true)
-			return "", ctx.Err()
+	synctest.Test(t, func(t *testing.T) {
+		s := sourceOf(map[int]string{1: "one"})
+		c, err := tier.New("test", &options{Policy: aside(s)})
+		must(t, err)
+		defer c.Close()
+		release := s.Block()
+		first, leave := context.WithCancel(t.Context())
+		one, two := make(chan error, 1), make(chan error, 1)
+		get := func(ctx context.Context, result chan<- error) {
+			_, err := c.Get(ctx, 1)
+			result <- err
 		}
-	}
-	c := open(t, &options{})
-	get := func(ctx context.Context, result chan<- error) {
-		_, err := c.GetOrLoad(ctx, 1, load)
-		result <- err
-	}
-	first, leave := context.WithCancel(t.Context())
-	one, two := make(chan error, 1), make(chan error, 1)
-	go get(first, one) // ends with first
-	<-begun
-	go get(t.Context(), two) // ends with the load; a second load would close begun twice
-	leave()
-	wantErr(t, <-one, context.Canceled)
-	if cancelled.Load() {
-		t.Skip("the second reader had not joined yet") // scheduling: nothing can tell from outside
-	}
-	close(gate)
-	if err := <-two; err != nil && !cancelled.Load() {
-		t.Fatal(err)
-	}
+		go get(first, one)       // ends with first
+		go get(t.Context(), two) // ends with the load
+		synctest.Wait()          // both wait for one load
+		leave()
+		wantErr(t, <-one, context.Canceled)
+		release()
+		must(t, <-two)
+		if s.Loads() != 1 {
+			t.Fatalf("%d loads", s.Loads())
+		}
+	})
 }
 
 func TestTheLastWaiterThatLeavesCancelsTheLoad(t *testing.T) {

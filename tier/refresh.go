@@ -46,7 +46,7 @@ func (c *Cache[K, V]) refresh(e *entry[K, V], now time.Duration, loader policy.L
 		return
 	}
 	next := e.retry.Load()
-	if int64(now) < next || !e.retry.CompareAndSwap(next, int64(now+refreshPause)) {
+	if next != 0 && int64(now) < next || !e.retry.CompareAndSwap(next, int64(now+refreshPause)) {
 		return
 	}
 	w, err := c.newWant("refresh", e.key, e.hash, loader)
