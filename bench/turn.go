@@ -190,4 +190,3 @@ func (t *turn) reader(ctx context.Context, pick func() (int, bool), end time.Tim
 	}
 	return o
 }
-

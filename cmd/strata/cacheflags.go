@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/strata-cache/strata/backend"
+	"github.com/strata-cache/strata/codec"
+	"github.com/strata-cache/strata/invalidation"
+	"github.com/strata-cache/strata/tier"
+)
+
+// cacheFlags name a cache of running programs.
+type cacheFlags struct {
+	backend string
+	bus     string
+	cache   string
+	version string
+	timeout time.Duration
+}
+
+func (f *cacheFlags) add(cmd *cobra.Command, withBus bool) {
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.StringVarP(&f.backend, "backend", "b", "", "URL of the remote tier (default $STRATA_BACKEND)")
+	flags.StringVarP(&f.cache, "cache", "c", "", "name of the cache, as the program gives it to tier.New")
+	flags.StringVar(&f.version, "cache-version", "1", "the program's Options.Version")
+	flags.DurationVar(&f.timeout, "timeout", 5*time.Second, "for the whole command")
+	if withBus {
+		flags.StringVar(&f.bus, "bus", "", "URL of the bus that the nodes listen to, redis://… (default $STRATA_BUS)")
+	}
+}
+
+// open opens the remote tier.
+func (f *cacheFlags) open(ctx context.Context) (*backend.Store, error) {
+	if f.timeout <= 0 {
+		return nil, usage(errors.New("--timeout must be positive"))
+	}
+	if f.cache == "" {
+		return nil, usage(errors.New("which cache? give --cache NAME"))
+	}
+	if f.backend == "" {
+		f.backend = os.Getenv(envBackend)
+	}
+	return openStore(ctx, f.backend)
+}
+
+// with calls do with the cache, which has no local tier and no source. It reads and writes strings.
+func (f *cacheFlags) with(ctx context.Context, do func(context.Context, *tier.Cache[string, string]) error) (err error) {
+	store, err := f.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer closeAll(&err, store.Close)
+	if f.bus == "" {
+		f.bus = os.Getenv(envBus)
+	}
+	var bus *invalidation.Bus
+	if f.bus != "" {
+		if bus, err = openBus(ctx, f.bus); err != nil {
+			return err
+		}
+		defer closeAll(&err, bus.Close)
+	}
+	c, err := tier.New(f.cache, &tier.Options[string, string]{
+		Remote: store, Bus: bus, Version: f.version, LocalCost: -1, Codec: codec.String(),
+	})
+	if err != nil {
+		return usage(err)
+	}
+	defer closeAll(&err, c.Close)
+	ctx, cancel := context.WithTimeout(ctx, f.timeout)
+	defer cancel()
+	return do(ctx, c)
+}
+
+// braceEscaper is what package tier does to a key.
+var braceEscaper = strings.NewReplacer("%", "%25", "{", "%7B", "}", "%7D")
+
+// remoteKey is the key as package tier writes it for the remote tier: a test compares the two.
+func (f *cacheFlags) remoteKey(key string) string {
+	return fmt.Sprintf("%s/%s/{%s}", f.cache, f.version, braceEscaper.Replace(key))
+}
