@@ -99,7 +99,7 @@ func bubble(t *testing.T, o options, do func(t *testing.T, env *tiertest.Env, a,
 	synctest.Test(t, func(t *testing.T) {
 		env := tiertest.New(t)
 		a, b := tiertest.Node(t, env, "c", &o), tiertest.Node(t, env, "c", &o)
-		time.Sleep(time.Second) // of the bubble
+		time.Sleep(time.Minute) // of the bubble
 		synctest.Wait()
 		do(t, env, a, b)
 	})
@@ -148,7 +148,7 @@ func TestASilentBusEndsLocalHitsWithinMaxStaleness(t *testing.T) {
 func TestALostMessageFlushes(t *testing.T) {
 	t.Parallel()
 	s := sourceOf(map[int]string{1: "old", 2: "two"})
-	bubble(t, options{Policy: aside(s), MaxStaleness: time.Hour}, func(t *testing.T, env *tiertest.Env, a, b *cache) {
+	bubble(t, options{Policy: aside(s), MaxStaleness: time.Minute}, func(t *testing.T, env *tiertest.Env, a, b *cache) {
 		want(t, b, 1, "old")
 		flushes := b.Stats().Flushes
 		env.Hub.Drop(1)
