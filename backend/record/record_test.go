@@ -147,6 +147,9 @@ func TestApply(t *testing.T) {
 		} {
 			t.Run(verb.String()+" over "+tc.state, func(t *testing.T) {
 				before := bytes.Clone(tc.current)
+				if tc.current != nil { // with room behind it, into which nothing may be written
+					tc.current = append(make([]byte, 0, len(before)+100), before...)
+				}
 				step := record.Step{Verb: verb, Expect: token('m'), Fresh: token('f'), TTL: ttl}
 				if verb == record.Add || verb == record.Swap {
 					step.Record = []byte(next)
