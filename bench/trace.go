@@ -96,7 +96,10 @@ func ParseTrace(name string, r io.Reader, o *TraceOptions) (*Trace, error) {
 		opts.MaxKeyBytes = defaultMaxKeyBytes
 	}
 	data, err := decompress(bufio.NewReaderSize(r, 64<<10))
-	if err != nil {
+	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return nil, &TraceError{File: name, Err: fmt.Errorf("%w: %w", ErrTruncated, err)}
+	case err != nil:
 		return nil, &TraceError{File: name, Err: err}
 	}
 	b := &builder{trace: &Trace{name: filepath.Base(name)}, opts: opts, index: make(map[string]uint32)}
