@@ -42,7 +42,6 @@ type field struct {
 
 const (
 	typeURL      = "name or URL"
-	typeBusURL   = "name or URL"
 	typeDuration = "duration"
 	typeSize     = "size"
 	typeNumber   = "number"
@@ -52,7 +51,7 @@ const (
 
 var fields = []field{
 	{"remote", typeURL, none, func(s *settings, v string) string { s.remote = v; return "" }},
-	{"bus", typeBusURL, none, func(s *settings, v string) string { s.bus = v; return "" }},
+	{"bus", typeURL, none, func(s *settings, v string) string { s.bus = v; return "" }},
 	{"mode", "mode", "cache-aside", setMode},
 	{"ttl", typeDuration, "10m", duration(func(s *settings) *time.Duration { return &s.ttl }, 10*time.Millisecond, false)},
 	{"local_ttl", typeDuration, sameAsTTL, duration(func(s *settings) *time.Duration { return &s.localTTL }, 10*time.Millisecond, false)},
