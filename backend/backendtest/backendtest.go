@@ -38,8 +38,8 @@ type Features struct {
 	Identifier  bool
 	RiderWriter bool
 
-	// TTLPrecision is the unit of the server's own clock, default 1 ms. Only [Harness] authors read it: what Store.Get
-	// returns is exact on all backends. The suite writes TTLs that are no multiple of it.
+	// TTLPrecision is the unit in which the server counts TTLs, default 1 ms. What Store.Get returns is exact on all
+	// backends: the suite writes TTLs that are no multiple of the unit.
 	TTLPrecision time.Duration
 
 	// MaxRecord is the length of the longest record, 0 for no limit.

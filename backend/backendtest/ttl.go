@@ -18,7 +18,11 @@ var ttlRules = []rule{
 		name: "value",
 		text: "Get returns a value until its expiry and never after, to the millisecond, whatever the server's clock counts in",
 		test: func(t *testing.T, e *env) {
-			for i, ttl := range []time.Duration{300 * time.Millisecond, time.Second, 1700 * time.Millisecond} {
+			ttls := []time.Duration{300 * time.Millisecond, time.Second, 1700 * time.Millisecond}
+			if p := e.Features.TTLPrecision; p > time.Millisecond {
+				ttls = append(ttls, p/2, p+p/2)
+			}
+			for i, ttl := range ttls {
 				t.Run(ttl.String(), func(t *testing.T) {
 					t.Parallel()
 					k, expiry := e.key(fmt.Sprint(i)), time.Now().Add(ttl)
