@@ -55,6 +55,7 @@ func newRoot(s streams) *cobra.Command {
 			return usage(errors.New("which command?"))
 		},
 	}
+	root.SuggestionsMinimumDistance = 2
 	root.SetIn(s.in)
 	root.SetOut(s.out)
 	root.SetErr(s.err)
