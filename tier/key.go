@@ -36,7 +36,7 @@ func keyFunc[K comparable](custom func(K) string) (func(K) string, error) {
 			return base64.RawURLEncoding.EncodeToString(b)
 		}, nil
 	}
-	return nil, fmt.Errorf("Key: a key of type %v has no form of its own: set Options.Key", t)
+	return nil, fmt.Errorf("a key of type %v has no form of its own: set Options.Key", t)
 }
 
 // errTextKey is keyFunc's sign that a key writes itself, which can fail for each key.

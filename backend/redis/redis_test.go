@@ -287,7 +287,7 @@ func TestServersThatCannotWriteDidNothing(t *testing.T) {
 			s.As(&client)
 			primary := servertest.Redis(t)
 			host, port, _ := strings.Cut(primary.Addr(), ":")
-			if err := client.SlaveOf(t.Context(), host, port).Err(); err != nil {
+			if err := client.Do(t.Context(), "REPLICAOF", host, port).Err(); err != nil {
 				t.Fatal(err)
 			}
 		}
