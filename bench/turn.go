@@ -51,7 +51,8 @@ func runTurn(ctx context.Context, c *Config, target Target, progress func(access
 	return out, t.source, stats, t.cache.Close()
 }
 
-// open makes an empty cache and waits until it may use its local tier.
+// open makes an empty cache and waits until its bus is heard: the first subscription gives up what was loaded before it,
+// loads under way included, which would count twice.
 func (t *turn) open(ctx context.Context, bus *invalidation.Bus) error {
 	var id [8]byte
 	rand.Read(id[:])
@@ -68,9 +69,6 @@ func (t *turn) open(ctx context.Context, bus *invalidation.Bus) error {
 		return err
 	}
 	t.cache = c
-	if t.config.LocalCost < 0 {
-		return nil
-	}
 	if err := awaitTrust(ctx, c); err != nil {
 		return errors.Join(err, c.Close())
 	}

@@ -30,9 +30,11 @@ func TestNewNamesEveryBadOption(t *testing.T) {
 	if _, err := tier.New[int, int]("ok", &tier.Options[int, int]{LocalCost: 1}); err == nil {
 		t.Error("a tiny LocalCost was taken")
 	}
-	if _, err := tier.New[int, int]("ok", nil); err != nil {
-		t.Errorf("no options: %v", err)
+	c, err := tier.New[int, int]("ok", nil)
+	if err != nil {
+		t.Fatalf("no options: %v", err)
 	}
+	c.Close()
 }
 
 type (
