@@ -86,10 +86,10 @@ func TestWhatCacheRefuses(t *testing.T) {
 	_, two := config.Cache(set, "products", config.Source(f), config.Source(f))
 	_, key := config.Cache[struct{ a int }, int](set, "products")
 	for want, err := range map[string]error{
-		"config: caches.produts: no cache has this name; did you mean products?":                                    unknown,
-		`config: cache "products": mode cache-aside: the source policy.LoaderFunc[int,int] is nil: it cannot load`:  none,
-		`config: cache "products": at most one Source and one Hooks, not 2 and 0`:                                   two,
-		`config: tier: new "products": a key of type struct { a int } has no form of its own: set Options.Key`: key,
+		"config: caches.produts: no cache has this name; did you mean products?":                                   unknown,
+		`config: cache "products": mode cache-aside: the source policy.LoaderFunc[int,int] is nil: it cannot load`: none,
+		`config: cache "products": at most one Source and one Hooks, not 2 and 0`:                                  two,
+		`config: tier: new "products": a key of type struct { a int } has no form of its own: set Options.Key`:     key,
 	} {
 		if err == nil || err.Error() != want {
 			t.Errorf("got  %v\nwant %s", err, want)

@@ -3,12 +3,12 @@ package hazelcastconn
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"net"
 	"net/url"
 	"slices"
 	"strings"
-	"time"
+
+	"github.com/strata-cache/strata/internal/urlparam"
 )
 
 // Scheme is the scheme of the URLs that Open takes.
@@ -22,17 +22,11 @@ type target struct {
 	opts  Options
 }
 
-var parameters = map[string]func(o *Options, value string) error{
+// parameters are the URL parameters that are known, with what each does to the options.
+var parameters = urlparam.Set[Options]{
 	"cluster": func(o *Options, value string) error { return setName(&o.Cluster, "cluster", value) },
 	"map":     func(o *Options, value string) error { return setName(&o.Map, "map", value) },
-	"timeout": func(o *Options, value string) error {
-		d, err := time.ParseDuration(value)
-		if err != nil || d <= 0 {
-			return fmt.Errorf("timeout=%q is not a positive duration such as 250ms", value)
-		}
-		o.Timeout = d
-		return nil
-	},
+	"timeout": func(o *Options, value string) error { return urlparam.Duration(&o.Timeout, "timeout", value) },
 }
 
 func setName(to *string, name, value string) error {
@@ -44,7 +38,7 @@ func setName(to *string, name, value string) error {
 }
 
 // Parameters returns the names of the URL parameters that Open knows, sorted.
-func Parameters() []string { return slices.Sorted(maps.Keys(parameters)) }
+func Parameters() []string { return parameters.Names() }
 
 // parse reads a URL of the form above. The hosts are taken apart here: net/url knows only one. The URL itself is never part
 // of an error: it may hold a password.
@@ -87,7 +81,10 @@ func parse(raw string, o *Options) (target, error) {
 		t.opts.Username = u.User.Username()
 		t.opts.Password, _ = u.User.Password()
 	}
-	err = t.applyQuery(u.RawQuery)
+	err = parameters.Apply(&t.opts, u.RawQuery)
+	if err != nil {
+		err = fmt.Errorf("hazelcastconn: %w", err)
+	}
 	t.opts = t.opts.withDefaults()
 	return t, err
 }
@@ -112,30 +109,6 @@ func address(host string) (string, error) {
 		port = DefaultPort
 	}
 	return net.JoinHostPort(strings.ToLower(name), port), nil
-}
-
-// applyQuery sets what the URL's parameters say and reports every problem at once.
-func (t *target) applyQuery(raw string) error {
-	query, err := url.ParseQuery(raw)
-	if err != nil {
-		return errors.New("hazelcastconn: malformed URL parameters")
-	}
-	var problems []error
-	for _, name := range slices.Sorted(maps.Keys(query)) {
-		set, known := parameters[name]
-		switch values := query[name]; {
-		case !known:
-			problems = append(problems, fmt.Errorf("hazelcastconn: unknown URL parameter %q; known: %s", name,
-				strings.Join(Parameters(), ", ")))
-		case len(values) > 1:
-			problems = append(problems, fmt.Errorf("hazelcastconn: URL parameter %q is given %d times", name, len(values)))
-		default:
-			if err := set(&t.opts, values[0]); err != nil {
-				problems = append(problems, fmt.Errorf("hazelcastconn: URL parameter %w", err))
-			}
-		}
-	}
-	return errors.Join(problems...)
 }
 
 // server is the identity that two URLs of the same map share, whatever the order of their addresses.

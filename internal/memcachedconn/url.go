@@ -3,13 +3,12 @@ package memcachedconn
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"net"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
+
+	"github.com/strata-cache/strata/internal/urlparam"
 )
 
 const (
@@ -18,23 +17,9 @@ const (
 )
 
 // parameters are the URL parameters that are known, with what each does to the options.
-var parameters = map[string]func(o *Options, value string) error{
-	"timeout": func(o *Options, value string) error {
-		d, err := time.ParseDuration(value)
-		if err != nil || d <= 0 {
-			return fmt.Errorf("timeout=%q is not a positive duration such as 250ms", value)
-		}
-		o.Timeout = d
-		return nil
-	},
-	"connections": func(o *Options, value string) error {
-		n, err := strconv.Atoi(value)
-		if err != nil || n <= 0 {
-			return fmt.Errorf("connections=%q is not a positive number", value)
-		}
-		o.Connections = n
-		return nil
-	},
+var parameters = urlparam.Set[Options]{
+	"timeout":     func(o *Options, value string) error { return urlparam.Duration(&o.Timeout, "timeout", value) },
+	"connections": func(o *Options, value string) error { return urlparam.Count(&o.Connections, "connections", value) },
 	"item_size": func(o *Options, value string) error {
 		n, err := strconv.Atoi(value)
 		if err != nil || n < minItemSize || n > maxItemSize {
@@ -53,7 +38,7 @@ var parameters = map[string]func(o *Options, value string) error{
 }
 
 // Parameters returns the names of the URL parameters that Open knows, sorted.
-func Parameters() []string { return slices.Sorted(maps.Keys(parameters)) }
+func Parameters() []string { return parameters.Names() }
 
 // parse reads memcached://host[:port][,host[:port]…][?parameter=value…] and returns the servers, sorted. It takes the
 // URL apart by itself: net/url knows one host only. Errors never quote what may be a password.
@@ -87,7 +72,7 @@ func parse(raw string, o *Options) (servers []string, opts Options, err error) {
 			servers = append(servers, server)
 		}
 	}
-	add(applyQuery(&opts, query))
+	add(parameters.Apply(&opts, query))
 	slices.Sort(servers)
 	if err := errors.Join(problems...); err != nil {
 		return nil, opts, fmt.Errorf("memcachedconn: %w", err)
@@ -113,27 +98,4 @@ func address(s string) (string, error) {
 		return "", fmt.Errorf("server %q has no valid host", s)
 	}
 	return net.JoinHostPort(strings.ToLower(host), port), nil
-}
-
-// applyQuery sets what the URL's parameters say and reports every problem at once.
-func applyQuery(o *Options, raw string) error {
-	query, err := url.ParseQuery(raw)
-	if err != nil {
-		return errors.New("malformed URL parameters")
-	}
-	var problems []error
-	for _, name := range slices.Sorted(maps.Keys(query)) {
-		set, known := parameters[name]
-		switch values := query[name]; {
-		case !known:
-			problems = append(problems, fmt.Errorf("unknown URL parameter %q; known: %s", name, strings.Join(Parameters(), ", ")))
-		case len(values) > 1:
-			problems = append(problems, fmt.Errorf("URL parameter %q is given %d times", name, len(values)))
-		default:
-			if err := set(o, values[0]); err != nil {
-				problems = append(problems, fmt.Errorf("URL parameter %w", err))
-			}
-		}
-	}
-	return errors.Join(problems...)
 }

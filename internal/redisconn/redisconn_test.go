@@ -219,7 +219,7 @@ func ExampleOpen() {
 	fmt.Println(err)
 	// Output:
 	// db.example:6380/2 redis://app:xxxxx@db.example:6380/2 250ms
-	// redisconn: unknown URL parameter "color": known are client_name, pool_size, timeout
+	// redisconn: unknown URL parameter "color"; known: client_name, pool_size, timeout
 }
 
 func BenchmarkCall(b *testing.B) {

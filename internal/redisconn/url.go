@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"net"
 	"net/url"
-	"sort"
 	"strconv"
 	"strings"
-	"time"
+
+	"github.com/strata-cache/strata/internal/urlparam"
 )
 
 // target is what a URL says: where, and with which settings.
@@ -20,23 +20,9 @@ type target struct {
 }
 
 // parameters are the URL parameters that are known, with what each does to the options.
-var parameters = map[string]func(o *Options, value string) error{
-	"timeout": func(o *Options, value string) error {
-		d, err := time.ParseDuration(value)
-		if err != nil || d <= 0 {
-			return fmt.Errorf("timeout=%q is not a positive duration such as 250ms", value)
-		}
-		o.Timeout = d
-		return nil
-	},
-	"pool_size": func(o *Options, value string) error {
-		n, err := strconv.Atoi(value)
-		if err != nil || n <= 0 {
-			return fmt.Errorf("pool_size=%q is not a positive number", value)
-		}
-		o.PoolSize = n
-		return nil
-	},
+var parameters = urlparam.Set[Options]{
+	"timeout":   func(o *Options, value string) error { return urlparam.Duration(&o.Timeout, "timeout", value) },
+	"pool_size": func(o *Options, value string) error { return urlparam.Count(&o.PoolSize, "pool_size", value) },
 	"client_name": func(o *Options, value string) error {
 		if value == "" || strings.ContainsAny(value, " \r\n") {
 			return fmt.Errorf("client_name=%q is empty or contains a space", value)
@@ -47,14 +33,7 @@ var parameters = map[string]func(o *Options, value string) error{
 }
 
 // Parameters returns the names of the URL parameters that Open knows, sorted.
-func Parameters() []string {
-	names := make([]string, 0, len(parameters))
-	for name := range parameters {
-		names = append(names, name)
-	}
-	sort.Strings(names)
-	return names
-}
+func Parameters() []string { return parameters.Names() }
 
 // parse reads redis://[user:password@]host[:port][/db][?parameter=value…]. The URL itself is never part of an error: the
 // errors of net/url quote it, password and all.
@@ -96,36 +75,10 @@ func parse(raw string, o *Options) (target, error) {
 		t.opts.Username = u.User.Username()
 		t.opts.Password, _ = u.User.Password()
 	}
-	return t, t.applyQuery(u.RawQuery)
-}
-
-// applyQuery sets what the URL's parameters say and reports every problem at once.
-func (t *target) applyQuery(raw string) error {
-	query, err := url.ParseQuery(raw)
-	if err != nil {
-		return errors.New("redisconn: malformed URL parameters")
+	if err := parameters.Apply(&t.opts, u.RawQuery); err != nil {
+		return t, fmt.Errorf("redisconn: %w", err)
 	}
-	var problems []error
-	names := make([]string, 0, len(query))
-	for name := range query {
-		names = append(names, name)
-	}
-	sort.Strings(names)
-	for _, name := range names {
-		set, known := parameters[name]
-		switch values := query[name]; {
-		case !known:
-			problems = append(problems, fmt.Errorf("redisconn: unknown URL parameter %q: known are %s", name,
-				strings.Join(Parameters(), ", ")))
-		case len(values) > 1:
-			problems = append(problems, fmt.Errorf("redisconn: URL parameter %q is given %d times", name, len(values)))
-		default:
-			if err := set(&t.opts, values[0]); err != nil {
-				problems = append(problems, fmt.Errorf("redisconn: URL parameter %w", err))
-			}
-		}
-	}
-	return errors.Join(problems...)
+	return t, nil
 }
 
 // server is the identity that two URLs of the same database share.
