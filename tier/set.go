@@ -43,7 +43,7 @@ func (c *Cache[K, V]) setAll(ctx context.Context, keys []K, value func(K) V, opt
 		ch.entry = c.newEntry(ch.w, a, ch.life, opts)
 	}
 	c.n.writes.Add(uint64(len(changes)))
-	return c.write(ctx, "set", invalidation.VerbInvalidate, opts, changes)
+	return c.write(ctx, invalidation.VerbInvalidate, opts, changes)
 }
 
 // Invalidate makes sure that the present values of keys are never served again: call it after the source was written. When it
@@ -65,7 +65,7 @@ func (c *Cache[K, V]) empty(ctx context.Context, op string, keys []K) error {
 	}
 	defer c.leave()
 	c.n.invalidated.Add(uint64(len(changes)))
-	return c.write(ctx, op, invalidation.VerbInvalidate, opts, changes)
+	return c.write(ctx, invalidation.VerbInvalidate, opts, changes)
 }
 
 // begin enters the cache and makes a change of each key. If there is any, the caller leaves the cache.

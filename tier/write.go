@@ -35,7 +35,7 @@ type change[K comparable, V any] struct {
 // or, for a key that is emptied: bump, delete, announce, bump. The first bump kills what this node holds, the second what a
 // reader of this node took between the first and the end. The new value is kept locally only if nothing but these two bumps
 // touched its stripe.
-func (c *Cache[K, V]) write(ctx context.Context, op string, verb invalidation.Verb, opts *call, changes []*change[K, V]) error {
+func (c *Cache[K, V]) write(ctx context.Context, verb invalidation.Verb, opts *call, changes []*change[K, V]) error {
 	var sets []string
 	for _, ch := range changes {
 		if ch.entry != nil {
@@ -62,7 +62,7 @@ func (c *Cache[K, V]) write(ctx context.Context, op string, verb invalidation.Ve
 	if err := c.announce(ctx, verb, keys); err != nil {
 		for _, ch := range changes {
 			if ch.err == nil {
-				ch.fail(op, "bus", errors.Join(ErrInvalidationPending, err))
+				ch.fail("bus", errors.Join(ErrInvalidationPending, err))
 			}
 		}
 	}
@@ -70,7 +70,6 @@ func (c *Cache[K, V]) write(ctx context.Context, op string, verb invalidation.Ve
 	var errs []error
 	for _, ch := range changes {
 		if ch.err != nil {
-			ch.err.Op = op
 			errs = append(errs, ch.err)
 			continue
 		}
@@ -123,7 +122,7 @@ func (c *Cache[K, V]) change(ctx context.Context, opts *call, changes []*change[
 		case <-ctx.Done():
 			pause.Stop()
 			for _, ch := range set {
-				ch.fail("", "remote", ctx.Err())
+				ch.fail("remote", ctx.Err())
 			}
 			return
 		}
@@ -138,7 +137,7 @@ func (c *Cache[K, V]) setOnce(ctx context.Context, set []*change[K, V]) (contend
 		return driver.Op{Key: ch.w.remoteKey, Step: record.Step{Verb: record.Place, Expect: ch.fence, TTL: fenceTTL}}
 	}, func(ch *change[K, V]) {
 		ch.fence = record.Token{}
-		ch.fail("", "remote", errors.Join(ErrUnavailable, errors.New("too many writers at the key")))
+		ch.fail("remote", errors.Join(ErrUnavailable, errors.New("too many writers at the key")))
 	})
 	var ready []*change[K, V]
 	records := make(map[*change[K, V]][]byte, len(set))
@@ -148,7 +147,7 @@ func (c *Cache[K, V]) setOnce(ctx context.Context, set []*change[K, V]) (contend
 		}
 		b, err := c.encode(ch.w.remoteKey, ch.entry, ch.life, ch.w.pos)
 		if err != nil {
-			ch.fail("", "remote", err)
+			ch.fail("remote", err)
 			continue
 		}
 		records[ch] = b
@@ -207,11 +206,11 @@ func (c *Cache[K, V]) step(ctx context.Context, changes []*change[K, V], op func
 			}
 		default:
 			c.n.remoteErrors.Add(1)
-			changes[i].fail("", "remote", e.Err)
+			changes[i].fail("remote", e.Err)
 		}
 	}
 }
 
-func (ch *change[K, V]) fail(op, tier string, err error) {
-	ch.err = &Error{Op: op, Tier: tier, Key: ch.w.remoteKey, Err: err}
+func (ch *change[K, V]) fail(tier string, err error) {
+	ch.err = &Error{Op: ch.w.op, Tier: tier, Key: ch.w.remoteKey, Err: err}
 }
