@@ -27,6 +27,8 @@ const (
 	goleak     = "go.uber.org/goleak"
 	bbolt      = "go.etcd.io/bbolt"
 	compress   = "github.com/klauspost/compress"
+	xcrypto    = "golang.org/x/crypto"
+	xnet       = "golang.org/x/net"
 )
 
 const (
@@ -55,8 +57,10 @@ var rules = []rule{
 	{pkg: "backend/hazelcast", ours: backendLeaf, modules: []string{hazelcast}, why: whyDriver},
 	{pkg: "backend/...", ours: backendLeaf, why: whyDriver},
 
-	{pkg: "codec", ours: []string{"internal/..."}, modules: []string{msgpack, xxh3, compress}, why: whyLeaf},
+	{pkg: "codec", ours: []string{"internal/..."}, modules: []string{msgpack, xxh3}, why: whyLeaf},
 	{pkg: "codec/protobuf", ours: []string{"codec", "internal/..."}, modules: []string{protobuf}, why: "a folder of its own, so that only its users link protobuf"},
+	{pkg: "codec/compression", ours: []string{"codec", "internal/..."}, modules: []string{compress}, why: "a folder of its own, so that only its users link it"},
+	{pkg: "codec/encryption", ours: []string{"codec", "internal/..."}, modules: []string{xcrypto}, why: "a folder of its own, so that only its users link it"},
 	{pkg: "codec/...", ours: []string{"codec", "internal/..."}, why: whyLeaf},
 
 	{pkg: "policy", ours: []string{"internal/..."}, why: whyLeaf + "; a policy is data on which tier acts"},
@@ -101,8 +105,11 @@ var rules = []rule{
 	{pkg: "internal/redisconn", ours: []string{"internal/..."}, modules: []string{goRedis, xsys}, why: "one client library a connection package; the socket options of a dialled connection need x/sys"},
 	{pkg: "internal/hazelcastconn", ours: []string{"internal/..."}, modules: []string{hazelcast}, why: "one client library a connection package"},
 	{pkg: "internal/memcachedconn", ours: []string{"internal/..."}, modules: []string{gomemcache}, why: "one client library a connection package"},
-	{pkg: "internal/server", why: "the command line and the tests of every package start servers: nothing of ours may come with it"},
-	{pkg: "internal/servertest", ours: []string{"internal/server"}, modules: []string{goleak}, why: "what tests of every package import must import none of them; its Main looks for leaks"},
+	{pkg: "internal/testcert", why: "certificates for the tests and servers of every package: nothing of ours may come with it"},
+	{pkg: "internal/fault", ours: []string{"backend/driver", "backend/record", "internal/..."}, why: "it decorates a driver with faults"},
+	{pkg: "internal/fault/wire", modules: []string{xnet}, why: "faults of a network know no protocol of ours"},
+	{pkg: "internal/server", ours: []string{"internal/testcert"}, why: "the command line and the tests of every package start servers: nothing of ours may come with it"},
+	{pkg: "internal/servertest", ours: []string{"internal/server", "internal/testcert", "internal/fault/wire"}, modules: []string{goleak}, why: "what tests of every package import must import none of them; its Main looks for leaks"},
 	{pkg: "internal/servertest/cmd/...", ours: []string{"internal/server"}, why: "it runs servers for the tests and is no part of the product"},
 	{pkg: "internal/...", ours: []string{"internal/..."}, modules: []string{xsys, xsync, xxh3, xxhash}, why: "internal packages lie under the leaves: one that knew a leaf would join it to the others"},
 }
@@ -111,7 +118,7 @@ var rules = []rule{
 var tops = []string{"cmd/...", "bench/...", "integration/...", "examples/..."}
 
 // forTests are internal packages that only tops and each other may import, outside of _test.go files.
-var forTests = []string{"internal/server", "internal/servertest/...", "internal/fault/...", "internal/archtest"}
+var forTests = []string{"internal/server", "internal/servertest/...", "internal/fault/...", "internal/testcert", "internal/archtest"}
 
 // client is a module that must not come into a program by accident, through whichever package.
 type client struct {
