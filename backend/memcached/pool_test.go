@@ -23,7 +23,7 @@ func TestOpenNamesEveryProblem(t *testing.T) {
 	if err == nil {
 		t.Fatal("no error")
 	}
-	for _, want := range []string{"credentials", "a:1 is named twice", `port "x"`, "timeout=", `"nonsense"`, "item_size=", "pool=", "Options.Connections"} {
+	for _, want := range []string{"credentials", "a:1 is named twice", `server "b": its port`, "timeout=", `"nonsense"`, "item_size=", "pool=", "Options.Connections"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("does not say %s: %v", want, err)
 		}

@@ -3,7 +3,6 @@ package memcachedconn
 import (
 	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -40,8 +39,8 @@ var parameters = urlparam.Set[Options]{
 // Parameters returns the names of the URL parameters that Open knows, sorted.
 func Parameters() []string { return parameters.Names() }
 
-// parse reads memcached://host[:port][,host[:port]…][?parameter=value…] and returns the servers, sorted. It takes the
-// URL apart by itself: net/url knows one host only. Errors never quote what may be a password.
+// parse reads memcached://host[:port][,host[:port]…][?parameter=value…] and returns the servers, sorted.
+// Errors never quote what may be a password.
 func parse(raw string, o *Options) (servers []string, opts Options, err error) {
 	opts, err = o.resolve()
 	var problems []error
@@ -61,41 +60,12 @@ func parse(raw string, o *Options) (servers []string, opts Options, err error) {
 		add(errors.New("the URL has credentials, which are not supported"))
 		rest = rest[at+1:]
 	}
-	for part := range strings.SplitSeq(rest, ",") {
-		server, err := address(part)
-		switch {
-		case err != nil:
-			add(err)
-		case slices.Contains(servers, server):
-			add(fmt.Errorf("server %s is named twice", server))
-		default:
-			servers = append(servers, server)
-		}
-	}
+	servers, err = urlparam.Hosts(rest, defaultPort)
+	add(err)
 	add(parameters.Apply(&opts, query))
 	slices.Sort(servers)
 	if err := errors.Join(problems...); err != nil {
 		return nil, opts, fmt.Errorf("memcachedconn: %w", err)
 	}
 	return servers, opts, nil
-}
-
-// address returns host:port of one server of a URL, lower-case.
-func address(s string) (string, error) {
-	host, port := s, defaultPort
-	if bare, ok := strings.CutPrefix(s, "["); ok && strings.HasSuffix(s, "]") {
-		host = strings.TrimSuffix(bare, "]")
-	} else if strings.Contains(s, ":") {
-		var err error
-		if host, port, err = net.SplitHostPort(s); err != nil {
-			return "", fmt.Errorf("server %q is not host:port", s)
-		}
-	}
-	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
-		return "", fmt.Errorf("server %q: port %q is not a number from 1 to 65535", s, port)
-	}
-	if host == "" || strings.ContainsAny(host, " /\\#%?") {
-		return "", fmt.Errorf("server %q has no valid host", s)
-	}
-	return net.JoinHostPort(strings.ToLower(host), port), nil
 }

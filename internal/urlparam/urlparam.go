@@ -1,4 +1,4 @@
-// Package urlparam reads the parameters of a server's URL, strictly: the connection packages share it, so that each server's
+// Package urlparam reads the servers and the parameters of a URL, strictly: the connection packages share it, so that each
 // URL is refused for the same reasons in the same words.
 package urlparam
 
