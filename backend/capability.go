@@ -21,7 +21,7 @@ func (s *Store) Count(ctx context.Context, key string, delta int64, ttl time.Dur
 	if ttl < time.Millisecond {
 		return 0, fmt.Errorf("backend: count: TTL %v: must be at least 1ms", ttl)
 	}
-	return c.Count(ctx, s.key(key), delta, ttl)
+	return c.Count(ctx, s.Key(key), delta, ttl)
 }
 
 // Scan calls yield with batches of the keys that begin with prefix, until it returns false. A key that is there from beginning

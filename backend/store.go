@@ -28,6 +28,11 @@ func (s *Store) Prefix(name string) *Store {
 	return &Store{drv: s.drv, space: spaceWithin(s.space, name)}
 }
 
+// Key returns what key is called behind all views and escapes: the name under which the driver knows it. Two keys of one
+// backend, in whatever key spaces, have the same name only if they are the same key, and it is the same in all processes.
+// So it is what a record can be bound to, as encryption does with its associated data.
+func (s *Store) Key(key string) string { return escape(s.space, key) }
+
 // Get returns one result for each key, in order, nil records for what is not there or has expired. It costs one round trip for
 // each server that owns some of the keys. Duplicate keys are asked for once and share their bytes; otherwise the
 // records belong to the caller.
@@ -37,7 +42,7 @@ func (s *Store) Get(ctx context.Context, keys ...string) []driver.Result {
 	}
 	var results []driver.Result
 	if len(keys) == 1 {
-		results = s.drv.Get(ctx, []string{s.key(keys[0])})
+		results = s.drv.Get(ctx, []string{s.Key(keys[0])})
 	} else {
 		results = s.getMany(ctx, keys)
 	}
@@ -53,7 +58,7 @@ func (s *Store) getMany(ctx context.Context, keys []string) []driver.Result {
 	distinct := make([]string, 0, len(keys))
 	at := make([]int, len(keys))
 	for i, key := range keys {
-		k := s.key(key)
+		k := s.Key(key)
 		j, ok := first[k]
 		if !ok {
 			j = len(distinct)
@@ -138,7 +143,7 @@ func (s *Store) check(op driver.Op) error {
 }
 
 func (s *Store) prepared(op driver.Op) driver.Op {
-	op.Key = s.key(op.Key)
+	op.Key = s.Key(op.Key)
 	switch op.Verb {
 	case record.Place, record.Leave, record.Delete:
 		if op.Fresh.IsZero() {
@@ -176,8 +181,6 @@ func (s *Store) Close() error {
 	}
 	return s.drv.Close()
 }
-
-func (s *Store) key(key string) string { return escape(s.space, key) }
 
 func (s *Store) unsupported(what string) error {
 	return fmt.Errorf("backend: %v: %s: %w", s.drv, what, ErrUnsupported)
