@@ -12,6 +12,12 @@
 // A server can be stopped, killed, paused and resumed, and started again on the same port, which is what outage tests
 // and the demo need. A binary that is not installed is a [*MissingError] that names the command which installs it.
 //
+// # Topologies
+//
+// [Redis] takes users and certificates. [Sentinel] starts a primary with replicas and the Sentinels over them,
+// [RedisCluster] a Redis Cluster; both know their nodes, wait for a failover to be through, and a cluster moves slots, in one
+// go or step by step.
+//
 // # Nothing is left behind
 //
 // A server lives in its own process group under a small shell supervisor. The supervisor holds the reading end of a pipe

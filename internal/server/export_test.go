@@ -1,6 +1,9 @@
 package server
 
-import "os"
+import (
+	"context"
+	"os"
+)
 
 // Log is the output of the running server so far.
 func Log(s *Server) string {
@@ -13,4 +16,9 @@ func Log(s *Server) string {
 		return err.Error()
 	}
 	return string(b)
+}
+
+// AskRedis sends one command to one node of a cluster, and follows no redirection.
+func AskRedis(c *Cluster, s *Server, args ...string) (any, error) {
+	return c.admin().ask(context.Background(), s.Addr(), args...)
 }

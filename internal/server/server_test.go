@@ -28,6 +28,11 @@ func ask(s *server.Server, line string, within time.Duration) (string, error) {
 	if err := conn.SetDeadline(time.Now().Add(within)); err != nil {
 		return "", err
 	}
+	return askOn(conn, line)
+}
+
+// askOn is ask on a connection that is there.
+func askOn(conn net.Conn, line string) (string, error) {
 	if _, err := conn.Write([]byte(line + "\r\n")); err != nil {
 		return "", err
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
+	"io"
 	"os"
 	"strings"
 	"testing"
@@ -33,6 +34,20 @@ func Memcached(t testing.TB, opts ...*server.MemcachedOptions) *server.Server {
 func Hazelcast(t testing.TB, opts ...*server.HazelcastOptions) *server.Server {
 	t.Helper()
 	return own(t, opts, server.Hazelcast)
+}
+
+// Sentinel starts a Redis primary, its replicas and their Sentinels for this test alone, which takes about a second. At
+// most one options value may be given.
+func Sentinel(t testing.TB, opts ...*server.SentinelOptions) *server.SentinelGroup {
+	t.Helper()
+	return own(t, opts, server.Sentinel)
+}
+
+// RedisCluster starts a Redis Cluster for this test alone, which takes two seconds or more. At most one options value may
+// be given.
+func RedisCluster(t testing.TB, opts ...*server.ClusterOptions) *server.Cluster {
+	t.Helper()
+	return own(t, opts, server.RedisCluster)
 }
 
 // HazelcastCluster starts n Hazelcast members for this test alone, that all know each other.
@@ -85,7 +100,7 @@ func Key(t testing.TB) string {
 	return name + "-" + hex.EncodeToString(random[:]) + "-"
 }
 
-func own[O any](t testing.TB, opts []*O, start func(context.Context, *O) (*server.Server, error)) *server.Server {
+func own[O any, S io.Closer](t testing.TB, opts []*O, start func(context.Context, *O) (S, error)) S {
 	t.Helper()
 	// Not the test's context: it ends before the cleanups, and it is the start alone that a context bounds.
 	s, err := start(context.Background(), first(t, opts))
@@ -106,7 +121,7 @@ func first[O any](t testing.TB, opts []*O) *O {
 	return nil
 }
 
-func closeFor(t testing.TB, s *server.Server) {
+func closeFor(t testing.TB, s io.Closer) {
 	t.Helper()
 	if err := s.Close(); err != nil {
 		t.Errorf("close server: %v", err)

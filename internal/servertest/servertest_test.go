@@ -31,6 +31,16 @@ func TestSharedServersAreOnePerProcess(t *testing.T) {
 	}
 }
 
+func TestSharedTopologiesAreOnePerProcess(t *testing.T) {
+	t.Parallel()
+	if a, b := servertest.SharedSentinel(t), servertest.SharedSentinel(t); a != b {
+		t.Error("the second call gave other Sentinels")
+	}
+	if a, b := servertest.SharedRedisCluster(t), servertest.SharedRedisCluster(t); a != b {
+		t.Error("the second call gave another cluster")
+	}
+}
+
 func TestKeysAreUniqueAndPlain(t *testing.T) {
 	t.Parallel()
 	plain := regexp.MustCompile(`^[-_A-Za-z0-9]{18,64}$`)

@@ -3,9 +3,11 @@ package servertest
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/strata-cache/strata/internal/server"
 )
@@ -15,25 +17,32 @@ const EnvHazelcast = "STRATA_HAZELCAST_URL"
 
 // shared is a server that is started by the first test that asks for it and stopped by Main. A failed start is
 // remembered: each further test reports it at once.
-type shared struct {
-	start func(context.Context) (*server.Server, error)
+type shared[S io.Closer] struct {
+	start func(context.Context) (S, error)
 
-	// mu guards server and err; it is held across the start, so that all tests wait for the one server.
-	mu     sync.Mutex
-	server *server.Server
-	err    error
+	// mu guards what follows; it is held across the start, so that all tests wait for the one server.
+	mu      sync.Mutex
+	started bool // start was called
+	server  S
+	err     error
 }
 
 // These are package-level state against the house style, because what they share is per process by its nature.
 var (
-	sharedRedis     = &shared{start: func(ctx context.Context) (*server.Server, error) { return server.Redis(ctx, nil) }}
-	sharedMemcached = &shared{start: func(ctx context.Context) (*server.Server, error) { return server.Memcached(ctx, nil) }}
-	sharedHazelcast = &shared{start: func(ctx context.Context) (*server.Server, error) {
+	sharedRedis     = share(func(ctx context.Context) (*server.Server, error) { return server.Redis(ctx, nil) })
+	sharedSentinel  = share(func(ctx context.Context) (*server.SentinelGroup, error) { return server.Sentinel(ctx, steadySentinel) })
+	sharedCluster   = share(func(ctx context.Context) (*server.Cluster, error) { return server.RedisCluster(ctx, steadyCluster) })
+	sharedMemcached = share(func(ctx context.Context) (*server.Server, error) { return server.Memcached(ctx, nil) })
+	sharedHazelcast = share(func(ctx context.Context) (*server.Server, error) {
 		if url := os.Getenv(EnvHazelcast); url != "" {
 			return server.Attach(url)
 		}
 		return server.Hazelcast(ctx, nil)
-	}}
+	})
+
+	// Shared topologies do not fail over because a busy machine lets a node wait.
+	steadySentinel = &server.SentinelOptions{DownAfter: 20 * time.Second}
+	steadyCluster  = &server.ClusterOptions{NodeTimeout: 20 * time.Second}
 )
 
 // SharedRedis returns the Redis server of this test process. Tests must neither stop nor flush it, and use keys that
@@ -41,6 +50,20 @@ var (
 func SharedRedis(t testing.TB) *server.Server {
 	t.Helper()
 	return sharedRedis.get(t)
+}
+
+// SharedSentinel returns the Redis primary with replica and Sentinels of this test process. Tests must neither stop nor
+// flush any of it, and use keys that begin with Key.
+func SharedSentinel(t testing.TB) *server.SentinelGroup {
+	t.Helper()
+	return sharedSentinel.get(t)
+}
+
+// SharedRedisCluster returns the Redis Cluster of this test process, three primaries with a replica each. Tests must
+// neither stop nor flush any of it, nor move slots, and use keys that begin with Key.
+func SharedRedisCluster(t testing.TB) *server.Cluster {
+	t.Helper()
+	return sharedCluster.get(t)
 }
 
 // SharedMemcached returns the Memcached server of this test process. Tests must neither stop nor flush it, and use keys
@@ -58,10 +81,15 @@ func SharedHazelcast(t testing.TB) *server.Server {
 	return sharedHazelcast.get(t)
 }
 
-func (s *shared) get(t testing.TB) *server.Server {
+func share[S io.Closer](start func(context.Context) (S, error)) *shared[S] {
+	return &shared[S]{start: start}
+}
+
+func (s *shared[S]) get(t testing.TB) S {
 	t.Helper()
 	s.mu.Lock()
-	if s.server == nil && s.err == nil {
+	if !s.started {
+		s.started = true
 		s.server, s.err = s.start(context.Background())
 	}
 	got, err := s.server, s.err
@@ -71,15 +99,15 @@ func (s *shared) get(t testing.TB) *server.Server {
 }
 
 // stop closes the server, if one was started.
-func (s *shared) stop() error {
+func (s *shared[S]) stop() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.server == nil {
+	if !s.started || s.err != nil {
 		return nil
 	}
 	return s.server.Close()
 }
 
 func stopShared() error {
-	return errors.Join(sharedRedis.stop(), sharedMemcached.stop(), sharedHazelcast.stop())
+	return errors.Join(sharedRedis.stop(), sharedSentinel.stop(), sharedCluster.stop(), sharedMemcached.stop(), sharedHazelcast.stop())
 }
