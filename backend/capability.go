@@ -26,7 +26,9 @@ func (s *Store) Count(ctx context.Context, key string, delta int64, ttl time.Dur
 
 // Scan calls yield with batches of the keys that begin with prefix, until it returns false. A key that is there from beginning
 // to end is yielded at least once, others perhaps. A key too long for the backend comes as it is stored, and is found
-// by the empty prefix, or by what precedes its brace. A backend that cannot list its keys answers ErrUnsupported.
+// by the empty prefix, or by what precedes its brace with the brace. The empty prefix lists the spaces within this one
+// too ([Store.Prefix]), their keys as they are stored; no other prefix does. A backend that cannot list its keys answers
+// ErrUnsupported.
 func (s *Store) Scan(ctx context.Context, prefix string, yield func(keys []string) bool) error {
 	return s.scan(ctx, prefix, func(stored []string) bool {
 		keys := make([]string, len(stored))
@@ -66,11 +68,17 @@ func (s *Store) scan(ctx context.Context, prefix string, yield func(stored []str
 	if !ok {
 		return s.unsupported("listing keys")
 	}
-	stored := s.space
-	if prefix != "" {
-		stored = escape(s.space, prefix)
+	ended := false
+	for _, begin := range listed(s.space, prefix) {
+		err := c.Scan(ctx, begin, func(stored []string) bool {
+			ended = !yield(stored)
+			return !ended
+		})
+		if err != nil || ended {
+			return err
+		}
 	}
-	return c.Scan(ctx, stored, yield)
+	return nil
 }
 
 // Stats returns what each server tells of itself, by server name, or ErrUnsupported.

@@ -48,7 +48,7 @@ func FuzzEscape(f *testing.F) {
 			if rest := sa[len(space):]; !strings.Contains(rest, "~") && unescape(rest) != a {
 				t.Fatalf("%q is stored as %q, which is read as %q", a, sa, unescape(rest))
 			}
-			if len(percent(a))+len(space) <= driver.MaxKey && strings.Contains(sa[len(space):], "~") {
+			if len(percent(a, plain))+len(space) <= driver.MaxKey && strings.Contains(sa[len(space):], "~") {
 				t.Fatalf("%q was shortened to %q without need", a, sa)
 			}
 		}
@@ -84,16 +84,17 @@ func TestKeysWithOneTagStayTogether(t *testing.T) {
 	}
 }
 
-func TestANestedSpaceLiesInItsParent(t *testing.T) {
+func TestANestedSpaceLiesInTheOutermost(t *testing.T) {
 	t.Parallel()
-	s := New(nil)
 	long := strings.Repeat("l", 300)
-	for _, outer := range []string{"a", "ü{", ""} {
-		for _, inner := range []string{"b", long, ""} {
-			parent := s.Prefix(outer)
-			child := parent.Prefix(inner)
-			if !strings.HasPrefix(child.space, parent.space) {
-				t.Errorf("space %q in %q is not within %q", child.space, inner, parent.space)
+	for _, names := range [][]string{{"a", "b"}, {"ü{", ""}, {"", long}, {long, long}, {long, long, long, long, "b"}, {"a", "b", "c", "d", "e"}} {
+		s := New(nil).Prefix(names[0])
+		outermost := s.space
+		for i, name := range names[1:] {
+			parent := s
+			s = s.Prefix(name)
+			if !strings.HasPrefix(s.space, outermost) || i == 0 && !strings.HasPrefix(s.space, parent.space) {
+				t.Errorf("space %q in %q is not within %q", s.space, parent.space, outermost)
 			}
 		}
 	}
@@ -104,14 +105,20 @@ func TestStoredKeysNeverChange(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("k", 201)
 	products := spaceWithin("", "products/v1")
+	deep := spaceWithin(spaceWithin(products, long), long)
+	deeper := spaceWithin(deep, long)
 	for _, tc := range []struct{ space, key, wanted string }{
 		{"", "plain:42", "plain:42"},
 		{"", "", "%"},
 		{"", "a b%~\xff", "a%20b%25%7E%FF"},
-		{products, "42", "products%252Fv1/42"},
-		{products, "", "products%252Fv1/"},
-		{products, long, "products%252Fv1/~6_Dq0KO4N7w4jWo2yTgz__ZKCovIGY_A8be1Ax3d0lQ"},
+		{products, "42", "~products%2Fv1/42"},
+		{products, "", "~products%2Fv1/"},
+		{products, long, "~products%2Fv1/~6_Dq0KO4N7w4jWo2yTgz__ZKCovIGY_A8be1Ax3d0lQ"},
+		{spaceWithin(products, long), "42", "~products%2Fv1/~~6_Dq0KO4N7w4jWo2yTgz__ZKCovIGY_A8be1Ax3d0lQ/42"},
+		{deep, "42", "~products%2Fv1/~~6_Dq0KO4N7w4jWo2yTgz__ZKCovIGY_A8be1Ax3d0lQ/~~6_Dq0KO4N7w4jWo2yTgz__ZKCovIGY_A8be1Ax3d0lQ/42"},
+		{deeper, "42", "~products%2Fv1/~~~5bhadzi3FxJu-VCBIlJnI6G_LxnTXWJBHVkYl56Uh9w/42"},
 		{"", "{" + long + "}a", "{~6_Dq0KO4N7w4jWo2yTgz__ZKCovIGY_A8be1Ax3d0lQ}a"},
+		{"", long + "{a}", "~6_Dq0KO4N7w4jWo2yTgz__ZKCovIGY_A8be1Ax3d0lQ{~ypeBEsobvcr6wjGzmiPcTaeG7_gUfE5yuYB3ha_uSLs}"},
 		{"", long, "~6_Dq0KO4N7w4jWo2yTgz__ZKCovIGY_A8be1Ax3d0lQ"},
 	} {
 		if got := escape(tc.space, tc.key); got != tc.wanted {

@@ -22,8 +22,9 @@ type Store struct {
 // New makes a Store of a driver, which it owns from then on. Applications call a backend's Open or New instead.
 func New(d driver.Driver) *Store { return &Store{drv: d, root: true} }
 
-// Prefix returns a view of s in a key space of its own: no key of one space can reach another, whatever their bytes.
-// Closing the view does nothing; close s.
+// Prefix returns a view of s in a key space of its own, such as a tenant's: no key of one space can reach another, not even
+// that of the space around it, whatever their bytes. Only listing or deleting all of a space, by the empty prefix, covers
+// the spaces within it, so that a tenant goes in one call. Closing the view does nothing; close s.
 func (s *Store) Prefix(name string) *Store {
 	return &Store{drv: s.drv, space: spaceWithin(s.space, name)}
 }
