@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -45,6 +46,10 @@ type process struct {
 	pid  int
 	log  string // file that receives the output of the server
 	hold *os.File
+
+	// endBy is the signal by which stop asks it to end.
+	endBy syscall.Signal
+
 	done chan struct{} // closed when supervisor and server are gone
 	err  error         // the outcome; read it only after done is closed
 }
@@ -78,7 +83,7 @@ func startProcess(dir string, argv []string) (*process, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("server: start supervisor: %w", err), guardW.Close())
 	}
-	p := &process{log: logFile, hold: guardW, done: make(chan struct{})}
+	p := &process{log: logFile, hold: guardW, endBy: sigTerminate, done: make(chan struct{})}
 	line, readErr := io.ReadAll(pidR)
 	p.pid, err = strconv.Atoi(strings.TrimSpace(string(line)))
 
@@ -115,7 +120,7 @@ func (p *process) kill() {
 
 // stop asks the process to end, waits, and kills it when grace is over. It reports whether the process ended by itself.
 func (p *process) stop(grace time.Duration) bool {
-	_ = signalProcess(p.pid, sigTerminate)
+	_ = signalProcess(p.pid, p.endBy)
 	_ = signalProcess(p.pid, sigResume) // a paused process acts on a signal only when it runs again
 	timer := time.NewTimer(grace)
 	defer timer.Stop()

@@ -15,6 +15,7 @@ const (
 	sigTerminate = syscall.Signal(15)
 	sigPause     = syscall.Signal(19)
 	sigResume    = syscall.Signal(18)
+	sigUser      = syscall.Signal(10)
 )
 
 func supported() error {

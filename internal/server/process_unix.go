@@ -12,6 +12,7 @@ const (
 	sigTerminate = syscall.SIGTERM
 	sigPause     = syscall.SIGSTOP
 	sigResume    = syscall.SIGCONT
+	sigUser      = syscall.SIGUSR1
 )
 
 func supported() error { return nil }

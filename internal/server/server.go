@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -35,6 +36,10 @@ type spec struct {
 	startIn time.Duration // limit for one start, whatever the caller's context allows
 	stopIn  time.Duration // how long Stop waits before it kills
 	keepDir bool          // the folder survives a restart
+
+	// endBy is the signal by which Stop and Restart ask it to end, if it is not the usual one.
+	endBy syscall.Signal
+
 	command func(dir string, port int) (argv []string, err error)
 	ready   func(ctx context.Context, addr string, p *process) error
 	url     func(addr string) string
@@ -130,6 +135,9 @@ func (s *Server) Restart(ctx context.Context) error {
 	p, err := startProcess(s.dir, argv)
 	if err != nil {
 		return fmt.Errorf("%w (%s)", err, s.spec.name)
+	}
+	if s.spec.endBy != 0 {
+		p.endBy = s.spec.endBy
 	}
 	s.running.Store(p)
 	err = p.await(ctx, func(ctx context.Context, p *process) error { return s.spec.ready(ctx, s.addr, p) })
