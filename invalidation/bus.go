@@ -25,14 +25,17 @@ type Bus struct {
 	count    counters
 	beats    beats
 	queue    queue
-	topics   topics
+	hints    topics
+	outgoing chan string   // hints to be sent
+	changes  topics        // names of registers
 	poke     chan struct{} // asks for a heartbeat soon; capacity 1
 
-	// mu guards the attachments and closed. attached is replaced, never changed, so that the receive goroutine and
+	// mu guards the attachments, the registers and closed. attached is replaced, never changed, so that the receive goroutine and
 	// heartbeats read it without the lock being held during a call.
-	mu       sync.Mutex
-	attached map[string]*Attachment
-	closed   bool
+	mu        sync.Mutex
+	attached  map[string]*Attachment
+	registers map[string]*Registry
+	closed    bool
 
 	// dispatch is held by the receive goroutine while it calls handlers, so that Attachment.Close can wait for them. It
 	// guards nothing else.
@@ -40,7 +43,7 @@ type Bus struct {
 
 	ctx    context.Context // of the goroutines; ends in Close
 	cancel context.CancelFunc
-	work   sync.WaitGroup // receive, heartbeat, hint
+	work   sync.WaitGroup // receive, heartbeat, hint, and calls of registers
 	done   chan struct{}  // closed when Close is through
 	err    error          // of the transport's Close, before done
 }
@@ -53,7 +56,8 @@ func New(t Transport, o *Options) *Bus {
 	}
 	b := &Bus{
 		transport: t, log: o.Logger, onEvent: o.OnEvent, every: max(o.Heartbeat, 0),
-		attached: map[string]*Attachment{}, poke: make(chan struct{}, 1), done: make(chan struct{}),
+		attached: map[string]*Attachment{}, registers: map[string]*Registry{}, outgoing: make(chan string, hintQueue),
+		poke: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	if b.log == nil {
 		b.log = slog.New(slog.DiscardHandler)
@@ -63,7 +67,8 @@ func New(t Transport, o *Options) *Bus {
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	b.beats.init()
 	b.queue.init()
-	b.topics.init()
+	b.hints.init()
+	b.changes.init()
 
 	// Close stops all four: b.ctx ends the first three, the queue's closing the last. It joins them by b.work and queue.idle.
 	b.work.Go(b.receive)

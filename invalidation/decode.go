@@ -15,7 +15,7 @@ type content struct {
 	kind      byte
 	messages  []Message
 	heartbeat heartbeat
-	topic     string
+	topic     string // or the name of a register
 }
 
 // decode reads a frame. It never panics, allocates at most a small multiple of the bytes it is given, and refuses what it
@@ -42,6 +42,8 @@ func decode(frame []byte) (content, error) {
 		c.heartbeat = r.heartbeat()
 	case frameHint:
 		c.topic = r.string(MaxKey)
+	case frameRegister:
+		c.topic = r.string(MaxName)
 	default:
 		r.bad = true
 	}

@@ -33,12 +33,24 @@
 // next one comes back; it reads the remote tier, which is always right. When nothing comes back for the smallest bound,
 // the transport's subscription is replaced: a connection may be dead without anybody telling.
 //
+// # Registers
+//
+// A transport may also keep small values beside the log, each changed by compare-and-swap: [Register]. The step that changes one
+// announces it in the log, so that all nodes agree on it as they agree on what is invalid. Who is in a pool of servers is such a
+// value.
+//
+//	r, err := invalidation.Register(bus, "pool")
+//	signal, stop := r.Changed()               // watch first, then load
+//	value, epoch, err := r.Load(ctx)          // epoch 0: nothing was registered yet
+//	epoch, swapped, err := r.Swap(ctx, changed, epoch)
+//
 // # Guarantees
 //
 //   - A handler hears the messages of its cache in the order of the log, from one goroutine, own ones included and marked.
 //   - Between two messages that it did not hear because they were lost, or before anything announced later, it hears Flush.
 //   - After Trust(sent), everything that was acknowledged before sent has been applied.
 //   - An Announce that returned without error is in the log, and every node hears it, flushes, or ceases to be trusted.
+//   - An epoch of a register stands for one value for ever; [Registry] says why, and what a failover can take back.
 //
 // Not guaranteed: that an announcement that failed is not in the log (its outcome is unknown: announce again until it is
 // acknowledged), that a message is heard once (a publisher may repeat it), and that a [Bus.Wake] is heard at all.
@@ -53,5 +65,6 @@
 //
 // # Writing a transport
 //
-// Implement [Transport] and run invalidationtest, as membus does; its package is the shortest example.
+// Implement [Transport], and [Registrar] if it can, and run invalidationtest, as membus does; its package is the shortest
+// example.
 package invalidation

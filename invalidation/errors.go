@@ -13,8 +13,10 @@ var (
 	ErrClosed = sentinel.ErrClosed
 	// ErrUnavailable: the transport's server did not take the announcement, or did not say so. The outcome is unknown.
 	ErrUnavailable = sentinel.ErrUnavailable
-	// ErrTooLarge: a key or a list of keys is beyond its bound.
+	// ErrTooLarge: a key, a list of keys or a register's value is beyond its bound.
 	ErrTooLarge = sentinel.ErrTooLarge
+	// ErrUnsupported: the transport lacks the ability, whatever its state.
+	ErrUnsupported = sentinel.ErrUnsupported
 )
 
 // ErrAttached: a cache of this name is attached to the bus already. Two caches of one name in a process would each hear only

@@ -62,3 +62,39 @@ type silent struct{}
 func (silent) Apply(invalidation.Position, bool, invalidation.Message) {}
 func (silent) Flush(string)                                            {}
 func (silent) Trust(time.Time)                                         {}
+
+// A list that all nodes share: one changes it, the other is told.
+func ExampleRegister() {
+	ctx := context.Background()
+	hub := membus.NewHub()
+	here, there := membus.Bus(hub, nil), membus.Bus(hub, nil)
+	defer here.Close()
+	defer there.Close()
+
+	watched, err := invalidation.Register(there, "pool")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	signal, stop := watched.Changed()
+	defer stop()
+
+	pool, err := invalidation.Register(here, "pool")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	_, epoch, _ := pool.Load(ctx)
+	_, swapped, err := pool.Swap(ctx, []byte("one:11211,two:11211"), epoch)
+	fmt.Println(swapped, err)
+
+	var value []byte
+	for value == nil && err == nil { // a signal also comes when the subscription begins
+		<-signal
+		value, _, err = watched.Load(ctx)
+	}
+	fmt.Println(string(value), err)
+	// Output:
+	// true <nil>
+	// one:11211,two:11211 <nil>
+}

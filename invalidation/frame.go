@@ -11,7 +11,7 @@ import (
 //	flags    1  none defined; a bit that is set is not understood, and the frame not read
 //	node    16  who sent it
 //	auth   1+n  length and bytes of an authentication code over all else; length 0 until there is one
-//	kind     1  frameMessages, frameHeartbeat or frameHint
+//	kind     1  one of those below
 //	body
 //
 // A frame that is not understood counts as lost: where it stood in the log there is a gap, and receivers flush. So a node of
@@ -24,6 +24,7 @@ const (
 	frameMessages  = 1 // count, then of each: verb, cache, count of keys, keys
 	frameHeartbeat = 2 // number, applied position, count, then of each cache: name, fingerprint
 	frameHint      = 3 // topic
+	frameRegister  = 4 // name of a register that has changed
 )
 
 // heartbeat is the body of a heartbeat frame. Its own place in the log is the head that it carries.
@@ -48,6 +49,10 @@ func appendString(b []byte, s string) []byte {
 
 func encodeHint(node NodeID, topic string) []byte {
 	return appendString(appendHeader(nil, node, frameHint), topic)
+}
+
+func encodeRegister(node NodeID, name string) []byte {
+	return appendString(appendHeader(nil, node, frameRegister), name)
 }
 
 func encodeHeartbeat(node NodeID, h heartbeat) []byte {

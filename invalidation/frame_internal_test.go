@@ -120,6 +120,7 @@ func TestTheTrackerFlushesOnAnythingButTheNextFrame(t *testing.T) {
 func FuzzFrame(f *testing.F) {
 	f.Add(pack(Message{Verb: VerbInvalidate, Cache: "c", Keys: []string{"k", "l"}}, Message{Verb: VerbClear, Cache: "d"})[0])
 	f.Add(encodeHint(NodeID{7}, "topic"))
+	f.Add(encodeRegister(NodeID{7}, "pool"))
 	f.Add(encodeHeartbeat(NodeID{7}, heartbeat{number: 3, applied: Position{Incarnation{9}, 300}, caches: []fingerprint{{"c", "v1"}}}))
 	f.Add([]byte("sB\x01\x00aaaaaaaaaaaaaaaa\x00\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"))
 	f.Fuzz(func(t *testing.T, frame []byte) {
@@ -131,6 +132,8 @@ func FuzzFrame(f *testing.F) {
 		switch c.kind {
 		case frameHint:
 			again = encodeHint(c.node, c.topic)
+		case frameRegister:
+			again = encodeRegister(c.node, c.topic)
 		case frameHeartbeat:
 			again = encodeHeartbeat(c.node, c.heartbeat)
 		default:

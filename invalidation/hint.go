@@ -13,29 +13,26 @@ const (
 	hintTimeout = 500 * time.Millisecond
 )
 
-// topics knows who waits for which hint.
+// topics knows who waits for news of which topic.
 type topics struct {
-	outgoing chan string
-
 	// mu guards waiting.
 	mu      sync.Mutex
 	waiting map[string]map[chan struct{}]struct{}
 }
 
 func (t *topics) init() {
-	t.outgoing = make(chan string, hintQueue)
 	t.waiting = map[string]map[chan struct{}]struct{}{}
 }
 
 // Wake tells whoever waits for topic, here and on other nodes, to look again. It never blocks and may be lost: a waiter must
 // also look by itself now and then. Topics of more than MaxKey bytes wake this node only.
 func (b *Bus) Wake(topic string) {
-	b.topics.signal(topic)
+	b.hints.signal(topic)
 	if len(topic) > MaxKey {
 		return
 	}
 	select {
-	case b.topics.outgoing <- topic:
+	case b.outgoing <- topic:
 	default:
 		b.count.hintsLost.Add(1)
 	}
@@ -43,9 +40,11 @@ func (b *Bus) Wake(topic string) {
 
 // Woken returns a channel that holds a signal after a Wake of topic, one however many there were, and a function that ends
 // the interest and must be called.
-func (b *Bus) Woken(topic string) (<-chan struct{}, func()) {
+func (b *Bus) Woken(topic string) (<-chan struct{}, func()) { return b.hints.watch(topic) }
+
+// watch begins an interest in a topic, which the function ends.
+func (t *topics) watch(topic string) (<-chan struct{}, func()) {
 	c := make(chan struct{}, 1)
-	t := &b.topics
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.waiting[topic] == nil {
@@ -73,13 +72,24 @@ func (t *topics) signal(topic string) {
 	}
 }
 
+// signalAll wakes all waiters of this node.
+func (t *topics) signalAll() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, waiting := range t.waiting {
+		for c := range waiting {
+			wake(c)
+		}
+	}
+}
+
 // sendHints is the goroutine that sends hints, so that Wake need not wait. Ended by b.ctx.
 func (b *Bus) sendHints() {
 	for {
 		select {
 		case <-b.ctx.Done():
 			return
-		case topic := <-b.topics.outgoing:
+		case topic := <-b.outgoing:
 			ctx, cancel := context.WithTimeout(b.ctx, hintTimeout)
 			if err := b.transport.Hint(ctx, encodeHint(b.node, topic)); err != nil {
 				b.count.hintsLost.Add(1)

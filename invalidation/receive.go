@@ -68,7 +68,7 @@ func (b *Bus) deliver(t *tracker, d Delivery) {
 			return
 		}
 		if c.node != b.node { // Wake has told this node already
-			b.topics.signal(c.topic)
+			b.hints.signal(c.topic)
 		}
 	case Frame:
 		b.frame(t, d)
@@ -104,20 +104,23 @@ func (b *Bus) frame(t *tracker, d Delivery) {
 	}
 	t.advance(d.Position)
 	b.applied(t.at)
-	if c.kind == frameHeartbeat {
-		if own {
-			b.echo(c.heartbeat.number, attached)
-		} else {
-			b.compare(c.node, c.heartbeat.caches, attached)
-		}
+	switch {
+	case c.kind == frameRegister:
+		b.changes.signal(c.topic)
+	case c.kind == frameHeartbeat && own:
+		b.echo(c.heartbeat.number, attached)
+	case c.kind == frameHeartbeat:
+		b.compare(c.node, c.heartbeat.caches, attached)
 	}
 }
 
 // applied publishes the position that the handlers have seen.
 func (b *Bus) applied(p Position) { b.position.Store(&p) }
 
-// flush tells every handler that something may have been missed, and from then on trusts only heartbeats yet to be sent.
+// flush tells every handler and every watcher of a register that something may have been missed, and from then on trusts only
+// heartbeats yet to be sent.
 func (b *Bus) flush(reason string) {
+	b.changes.signalAll()
 	for _, a := range b.attachments() {
 		a.handler.Flush(reason)
 	}

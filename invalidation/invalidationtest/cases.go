@@ -10,12 +10,15 @@ import (
 	"github.com/strata-cache/strata/invalidation"
 )
 
-// cases is the specification: a name, the sentence, and what proves it.
-var cases = []struct {
+// a testCase is a name, the sentence, and what proves it.
+type testCase struct {
 	name string
 	must string
 	run  func(s *suite)
-}{
+}
+
+// cases is the specification; that of registers is in registerCases.
+var cases = []testCase{
 	{"subscribed first", "begin with a Subscribed delivery that carries the log's head", subscribedFirst},
 	{"echo", "deliver to a node what it published itself, and with the position that Publish returned", echo},
 	{"order", "deliver the frames of all publishers to all nodes in one order, without a gap", order},

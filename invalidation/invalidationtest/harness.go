@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -19,6 +20,17 @@ type Harness struct {
 	// Cut ends the subscriptions of all transports from outside, as a network or a server does; the log stays. nil: the
 	// transport has no subscription that could be cut, and the case is skipped.
 	Cut func(t testing.TB)
+
+	// Registers says that the transport is an invalidation.Registrar. It is no ability to have in silence: the suite fails
+	// when this is not so, and also when it is so and this is false.
+	Registers bool
+
+	// Lose makes the server lose all its data, and Restart end and begin with all its data, if it can; each returns when the
+	// server answers again. nil: the cases that need it are skipped.
+	Lose, Restart func(t testing.TB)
+
+	// Stop makes the server unreachable for the rest of the case. nil: the cases that need it are skipped.
+	Stop func(t testing.TB)
 }
 
 // patience is how long the suite waits for what must come, and prompt how long for what must come at once.
@@ -29,7 +41,7 @@ const (
 
 // Run checks the transport. newHarness is called once for each case, and cleans up by t.Cleanup.
 func Run(t *testing.T, newHarness func(t *testing.T) Harness) {
-	for _, c := range cases {
+	for _, c := range slices.Concat(cases, registerCases) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			s := &suite{T: t, h: newHarness(t)}

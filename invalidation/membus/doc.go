@@ -5,7 +5,7 @@
 //	a, b := membus.Bus(hub, nil), membus.Bus(hub, nil)   // two nodes
 //
 // A Hub can misbehave on demand, for tests of what lives on a bus: it loses frames (Drop), cuts subscriptions (Cut), holds
-// deliveries back (Pause, Resume), is down (Stop, Start), or loses its log (Restart). It starts no goroutine, and blocks on
+// deliveries back (Pause, Resume), is down (Stop, Start), or loses its log and registers (Restart). It starts no goroutine, and blocks on
 // channels only, so that it works inside a testing/synctest bubble.
 //
 // Queues are bounded. A listener that falls behind by QueueLength deliveries loses them all and is subscribed anew, which

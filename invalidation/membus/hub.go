@@ -16,6 +16,8 @@ type Hub struct {
 	mu        sync.Mutex
 	head      invalidation.Position
 	listeners map[*transport]struct{}
+	registers map[string]register
+	epoch     uint64 // the last that any register was given
 	drop      int
 	paused    bool
 	stopped   bool
@@ -23,7 +25,7 @@ type Hub struct {
 
 // NewHub returns a hub with an empty log.
 func NewHub() *Hub {
-	h := &Hub{listeners: map[*transport]struct{}{}}
+	h := &Hub{listeners: map[*transport]struct{}{}, registers: map[string]register{}}
 	_, _ = rand.Read(h.head.Incarnation[:]) // never fails
 	return h
 }
@@ -60,10 +62,11 @@ func (h *Hub) Drop(n int) {
 // Cut ends every subscription, with what was queued for it, and begins new ones.
 func (h *Hub) Cut() { h.change(func() {}) }
 
-// Restart is Cut by a server that lost its data: another incarnation, from zero.
+// Restart is Cut by a server that lost its data, registers included: another incarnation, from zero.
 func (h *Hub) Restart() {
 	h.change(func() {
 		h.head = invalidation.Position{}
+		clear(h.registers)
 		_, _ = rand.Read(h.head.Incarnation[:])
 	})
 }

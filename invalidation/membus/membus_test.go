@@ -20,6 +20,9 @@ func TestConformance(t *testing.T) {
 		return invalidationtest.Harness{
 			Transport: func(testing.TB) invalidation.Transport { return hub.Transport() },
 			Cut:       func(testing.TB) { hub.Cut() },
+			Registers: true,
+			Lose:      func(testing.TB) { hub.Restart() },
+			Stop:      func(testing.TB) { hub.Stop() },
 		}
 	})
 }

@@ -53,16 +53,21 @@ func (t *transport) Publish(ctx context.Context, frames [][]byte) (invalidation.
 		return invalidation.Position{}, err
 	}
 	for _, frame := range frames {
-		h.head.N++
-		if h.drop > 0 {
-			h.drop--
-			continue
-		}
-		for l := range h.listeners {
-			l.sendLocked(invalidation.Delivery{Kind: invalidation.Frame, Position: h.head, Frame: frame})
-		}
+		h.appendLocked(frame)
 	}
 	return h.head, nil
+}
+
+// appendLocked gives a frame the next position and delivers it; h.mu must be held.
+func (h *Hub) appendLocked(frame []byte) {
+	h.head.N++
+	if h.drop > 0 {
+		h.drop--
+		return
+	}
+	for l := range h.listeners {
+		l.sendLocked(invalidation.Delivery{Kind: invalidation.Frame, Position: h.head, Frame: frame})
+	}
 }
 
 // Hint implements invalidation.Transport.

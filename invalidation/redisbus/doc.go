@@ -26,6 +26,13 @@
 // The script needs the commands INFO, HMGET, HSET, HINCRBY, PUBLISH and EVALSHA/EVAL, and a subscriber SUBSCRIBE; an ACL that
 // denies INFO to the user makes every announcement fail with the server's words.
 //
+// # Registers
+//
+// What invalidation.Register keeps are three more fields of the log's hash for each name. One script compares the epoch, stores
+// the value and publishes the change. It takes the new epoch from the server's clock, or above what stood there and above what
+// the writing node has seen, and stores the incarnation beside the value: so no epoch comes again after a FLUSHALL, a
+// failover or an old snapshot. It needs the commands HGET and TIME as well.
+//
 // # Failures
 //
 // The bus reads its connection itself: the library's channels drop messages of slow readers without telling. A frame is

@@ -14,11 +14,9 @@ import (
 	"github.com/strata-cache/strata/invalidation"
 )
 
-// appendScript appends ARGV[3…] to the log at KEYS[1] and publishes each with its position on the channel ARGV[2]; ARGV[1]
-// is the nonce of a log that does not exist yet. Without frames it only tells the head. It returns incarnation and n.
-//
-// The channel is an argument and not a key: plain PUBLISH has no slot.
-var appendScript = redis.NewScript(`
+// incarnationLua begins every script: it leaves the incarnation of the log at KEYS[1], which it creates with the nonce ARGV[1]
+// if there is none.
+const incarnationLua = `
 local nonce = redis.call('HGET', KEYS[1], 'nonce')
 if not nonce then
   nonce = ARGV[1]
@@ -27,6 +25,13 @@ end
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
 local repl = string.match(redis.call('INFO', 'replication'), 'master_replid:(%w+)')
 local incarnation = string.sub(redis.sha1hex(nonce .. '/' .. run .. '/' .. repl), 1, 32)
+`
+
+// appendScript appends ARGV[3…] to the log at KEYS[1] and publishes each with its position on the channel ARGV[2]; ARGV[1]
+// is the nonce of a log that does not exist yet. Without frames it only tells the head. It returns incarnation and n.
+//
+// The channel is an argument and not a key: plain PUBLISH has no slot.
+var appendScript = redis.NewScript(incarnationLua + `
 local n = redis.call('HINCRBY', KEYS[1], 'n', #ARGV - 2)
 local before = n - (#ARGV - 2)
 for i = 3, #ARGV do
@@ -40,10 +45,8 @@ const positionSize = 32 + 16
 
 // run appends frames, none of which only asks for the head.
 func (t *transport) run(ctx context.Context, frames [][]byte) (invalidation.Position, error) {
-	var nonce [16]byte
-	_, _ = rand.Read(nonce[:]) // never fails
 	args := make([]any, 0, 2+len(frames))
-	args = append(args, hex.EncodeToString(nonce[:]), t.names.frames)
+	args = append(args, newNonce(), t.names.frames)
 	for _, frame := range frames {
 		args = append(args, frame)
 	}
@@ -55,6 +58,13 @@ func (t *transport) run(ctx context.Context, frames [][]byte) (invalidation.Posi
 		return invalidation.Position{}, err
 	}
 	return readReply(reply)
+}
+
+// newNonce returns the nonce of a log that may have to be created.
+func newNonce() string {
+	var nonce [16]byte
+	_, _ = rand.Read(nonce[:]) // never fails
+	return hex.EncodeToString(nonce[:])
 }
 
 func readReply(reply []any) (p invalidation.Position, err error) {

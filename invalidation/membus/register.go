@@ -1,0 +1,48 @@
+package membus
+
+import (
+	"bytes"
+	"context"
+
+	"github.com/strata-cache/strata/invalidation"
+)
+
+// register is what a hub keeps under a name.
+type register struct {
+	value []byte
+	epoch uint64
+	life  invalidation.Incarnation // of the log, when it was written
+}
+
+// ReadRegister implements invalidation.Registrar.
+func (t *transport) ReadRegister(ctx context.Context, name string) (invalidation.Registered, error) {
+	h := t.hub
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err := t.usableLocked(ctx, "read a register"); err != nil {
+		return invalidation.Registered{}, err
+	}
+	r, ok := h.registers[name]
+	if !ok {
+		return invalidation.Registered{}, nil
+	}
+	return invalidation.Registered{Value: bytes.Clone(r.value), Epoch: r.epoch, Current: r.life == h.head.Incarnation}, nil
+}
+
+// WriteRegister implements invalidation.Registrar. The hub, which lives as long as all who could remember an epoch, counts
+// epochs for all registers together, also through a Restart.
+func (t *transport) WriteRegister(ctx context.Context, name string, w invalidation.RegisterWrite) (epoch uint64, written bool, err error) {
+	h := t.hub
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err := t.usableLocked(ctx, "write a register"); err != nil {
+		return 0, false, err
+	}
+	if h.registers[name].epoch != w.Epoch {
+		return 0, false, nil
+	}
+	h.epoch = max(h.epoch, w.Epoch, w.Above) + 1
+	h.registers[name] = register{value: bytes.Clone(w.Value), epoch: h.epoch, life: h.head.Incarnation}
+	h.appendLocked(w.Frame)
+	return h.epoch, true, nil
+}

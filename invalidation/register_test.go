@@ -1,0 +1,231 @@
+package invalidation_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/strata-cache/strata/invalidation"
+	"github.com/strata-cache/strata/invalidation/membus"
+)
+
+// keeper is a transport whose registers are functions.
+type keeper struct {
+	invalidation.Transport
+	read  func(ctx context.Context) (invalidation.Registered, error)
+	write func(w invalidation.RegisterWrite) (uint64, bool, error)
+}
+
+func (k *keeper) ReadRegister(ctx context.Context, _ string) (invalidation.Registered, error) {
+	return k.read(ctx)
+}
+
+func (k *keeper) WriteRegister(_ context.Context, _ string, w invalidation.RegisterWrite) (uint64, bool, error) {
+	return k.write(w)
+}
+
+// server returns a keeper of one register, and the register, which a test changes behind its back.
+func server(hub *membus.Hub) (*keeper, *invalidation.Registered) {
+	stands := &invalidation.Registered{}
+	return &keeper{
+		Transport: hub.Transport(),
+		read:      func(context.Context) (invalidation.Registered, error) { return *stands, nil },
+		write: func(w invalidation.RegisterWrite) (uint64, bool, error) {
+			if w.Epoch != stands.Epoch {
+				return 0, false, nil
+			}
+			*stands = invalidation.Registered{Value: w.Value, Epoch: max(w.Epoch, w.Above) + 1, Current: true}
+			return stands.Epoch, true, nil
+		},
+	}, stands
+}
+
+func registry(t *testing.T, tr invalidation.Transport) (*invalidation.Bus, *invalidation.Registry) {
+	t.Helper()
+	bus := invalidation.New(tr, nil)
+	t.Cleanup(func() { bus.Close() })
+	r, err := invalidation.Register(bus, "pool")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bus, r
+}
+
+func wantLoad(t *testing.T, r *invalidation.Registry, value string, epoch uint64) {
+	t.Helper()
+	if v, e, err := r.Load(t.Context()); string(v) != value || e != epoch || err != nil {
+		t.Errorf("loaded %q at epoch %d, %v; want %q at %d", v, e, err, value, epoch)
+	}
+}
+
+func TestATransportWithoutRegistersSaysSo(t *testing.T) {
+	t.Parallel()
+	bus := invalidation.New(struct{ invalidation.Transport }{membus.NewHub().Transport()}, nil)
+	defer bus.Close()
+	if _, err := invalidation.Register(bus, "pool"); !errors.Is(err, invalidation.ErrUnsupported) {
+		t.Errorf("Register: %v, want ErrUnsupported", err)
+	}
+	for _, name := range []string{"", strings.Repeat("n", invalidation.MaxName+1)} {
+		if _, err := invalidation.Register(bus, name); err == nil || errors.Is(err, invalidation.ErrUnsupported) {
+			t.Errorf("Register with a name of %d bytes: %v", len(name), err)
+		}
+	}
+}
+
+func TestANodePutsBackWhatTheServerForgot(t *testing.T) {
+	t.Parallel()
+	k, stands := server(membus.NewHub())
+	_, r := registry(t, k)
+	*stands = invalidation.Registered{Value: []byte("seven"), Epoch: 7, Current: true}
+	wantLoad(t, r, "seven", 7)
+	*stands = invalidation.Registered{Value: []byte("three"), Epoch: 3, Current: true} // an old snapshot
+	wantLoad(t, r, "seven", 8)
+	*stands = invalidation.Registered{}
+	wantLoad(t, r, "seven", 9)
+	if string(stands.Value) != "seven" || stands.Epoch != 9 {
+		t.Errorf("the server has %q at %d", stands.Value, stands.Epoch)
+	}
+	// Of an earlier life, and newer than what this node has seen: the value stays, its epoch does not.
+	*stands = invalidation.Registered{Value: []byte("twenty"), Epoch: 20}
+	wantLoad(t, r, "twenty", 21)
+	wantLoad(t, r, "twenty", 21)
+}
+
+func TestARegisterIsSharedByAllWhoAskTheBusForIt(t *testing.T) {
+	t.Parallel()
+	k, stands := server(membus.NewHub())
+	bus, r := registry(t, k)
+	value := []byte("mine")
+	if _, _, err := r.Swap(t.Context(), value, 0); err != nil {
+		t.Fatal(err)
+	}
+	value[0] = 'x'
+	loaded, _, _ := r.Load(t.Context())
+	loaded[0] = 'y'
+	*stands = invalidation.Registered{}
+	again, err := invalidation.Register(bus, "pool")
+	if err != nil || again != r {
+		t.Errorf("a second Register of the name: %p and %p, %v", r, again, err)
+	}
+	loaded, _, _ = again.Load(t.Context()) // put back
+	loaded[0] = 'z'
+	*stands = invalidation.Registered{}
+	wantLoad(t, again, "mine", 3)
+}
+
+func TestACancelledCallOfARegisterReturnsTheContextsError(t *testing.T) {
+	t.Parallel()
+	k, _ := server(membus.NewHub())
+	ctx, cancel := context.WithCancel(t.Context())
+	k.read = func(inner context.Context) (invalidation.Registered, error) {
+		cancel()
+		<-inner.Done()
+		return invalidation.Registered{}, inner.Err()
+	}
+	_, r := registry(t, k)
+	if _, _, err := r.Load(ctx); err != context.Canceled {
+		t.Errorf("Load: %v, want context.Canceled itself", err)
+	}
+}
+
+func TestALoadThatIsAlwaysOvertakenEnds(t *testing.T) {
+	t.Parallel()
+	k, _ := server(membus.NewHub())
+	k.read = func(context.Context) (invalidation.Registered, error) { return invalidation.Registered{Epoch: 5}, nil }
+	k.write = func(invalidation.RegisterWrite) (uint64, bool, error) { return 0, false, nil }
+	_, r := registry(t, k)
+	if _, _, err := r.Load(t.Context()); !errors.Is(err, invalidation.ErrUnavailable) {
+		t.Errorf("Load: %v", err)
+	}
+}
+
+func TestAnEpochThatDoesNotGrowIsRefused(t *testing.T) {
+	t.Parallel()
+	k, _ := server(membus.NewHub())
+	_, r := registry(t, k)
+	for _, epoch := range []uint64{0, 4, 5, invalidation.MaxEpoch + 1} {
+		k.write = func(invalidation.RegisterWrite) (uint64, bool, error) { return epoch, true, nil }
+		if at, swapped, err := r.Swap(t.Context(), nil, 5); at != 0 || swapped || err == nil {
+			t.Errorf("epoch %d after 5: %d, %t, %v", epoch, at, swapped, err)
+		}
+	}
+}
+
+func TestThoseWhoWatchARegisterHearOfAllTheyMayHaveMissed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hub := membus.NewHub()
+		_, a := registry(t, hub.Transport())
+		_, b := registry(t, hub.Transport())
+		synctest.Wait()
+		heard, stop := b.Changed()
+		defer stop()
+		expect := func(what string, want int) {
+			t.Helper()
+			synctest.Wait()
+			if got := len(heard); got != want {
+				t.Errorf("%s: %d signals, want %d", what, got, want)
+			}
+			for len(heard) > 0 {
+				<-heard
+			}
+		}
+		time.Sleep(10 * time.Second)
+		expect("heartbeats", 0)
+		epoch, _, err := a.Swap(t.Context(), []byte("1"), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		expect("a change", 1)
+		if _, swapped, _ := a.Swap(t.Context(), []byte("no"), 0); swapped {
+			t.Fatal("swapped from an epoch that has passed")
+		}
+		expect("no change", 0)
+		hub.Drop(1)
+		if _, _, err := a.Swap(t.Context(), []byte("2"), epoch); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Second)
+		expect("a change whose announcement was lost, and the heartbeat that shows it", 1)
+		hub.Cut()
+		expect("a new subscription", 1)
+		stop()
+		hub.Cut()
+		expect("the end of the watch", 0)
+	})
+}
+
+func TestCloseEndsCallsOfRegistersAndWaitsForThem(t *testing.T) {
+	t.Parallel()
+	k, _ := server(membus.NewHub())
+	entered, ended := make(chan struct{}), false
+	k.read = func(ctx context.Context) (invalidation.Registered, error) {
+		close(entered)
+		<-ctx.Done()
+		ended = true
+		return invalidation.Registered{}, ctx.Err()
+	}
+	bus, r := registry(t, k)
+	failed := make(chan error, 1)
+	go func() {
+		_, _, err := r.Load(t.Context())
+		failed <- err
+	}()
+	<-entered
+	if err := bus.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if !ended { // the race detector sees a Close that does not wait, too
+		t.Error("Close returned before the call had")
+	}
+	_, _, later := r.Load(t.Context())
+	_, _, swap := r.Swap(t.Context(), nil, 0)
+	_, register := invalidation.Register(bus, "pool")
+	for what, err := range map[string]error{"under way": <-failed, "Load": later, "Swap": swap, "Register": register} {
+		if !errors.Is(err, invalidation.ErrClosed) || errors.Is(err, context.Canceled) {
+			t.Errorf("%s: %v, want ErrClosed", what, err)
+		}
+	}
+}
