@@ -18,10 +18,13 @@ import (
 const crowd = 64
 
 // rally runs f from crowd goroutines at once and waits for all.
-func rally(f func(i int)) {
+func rally(f func(i int)) { rallyOf(crowd, f) }
+
+// rallyOf runs f from n goroutines at once and waits for all.
+func rallyOf(n int, f func(i int)) {
 	var ready, done sync.WaitGroup
-	ready.Add(crowd)
-	for i := range crowd {
+	ready.Add(n)
+	for i := range n {
 		done.Go(func() { // ends with f, waited for below
 			ready.Done()
 			ready.Wait()

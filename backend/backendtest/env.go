@@ -23,6 +23,9 @@ type env struct {
 	Harness
 	store *backend.Store // on the server, up when the rule begins; shared by rules
 	own   string
+
+	depth *Depth  // in RunDepth, as mark
+	mark  *marker // of what the rule begins
 }
 
 // ownPrefix returns a beginning of keys that no other test uses, not even of another run on the same server.
@@ -142,6 +145,17 @@ func awaitUp(t *testing.T, s *backend.Store, h Harness) {
 // eventually polls until f returns nil, and fails after patience.
 func eventually(t *testing.T, what string, f func() error) {
 	t.Helper()
+	poll(t, 10*time.Millisecond, what, f)
+}
+
+// eventuallySoon is eventually for what is timed.
+func eventuallySoon(t *testing.T, what string, f func() error) {
+	t.Helper()
+	poll(t, time.Millisecond, what, f)
+}
+
+func poll(t *testing.T, every time.Duration, what string, f func() error) {
+	t.Helper()
 	deadline := time.Now().Add(patience)
 	for {
 		err := f()
@@ -151,7 +165,7 @@ func eventually(t *testing.T, what string, f func() error) {
 		if time.Now().After(deadline) {
 			t.Fatalf("not in %v: %s: %v", patience, what, err)
 		}
-		time.Sleep(10 * time.Millisecond) // between polls
+		time.Sleep(every) // between polls
 	}
 }
 

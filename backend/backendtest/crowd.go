@@ -1,0 +1,224 @@
+package backendtest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/strata-cache/strata/backend"
+	"github.com/strata-cache/strata/backend/driver"
+	"github.com/strata-cache/strata/backend/record"
+)
+
+const thousand = 1000
+
+var crowdRules = []rule{
+	{
+		name: "pool-exhaustion",
+		text: "more callers than connections wait for one; those who wait in vain get ErrUnavailable within the timeout, never a " +
+			"miss; there are no more connections than allowed, and afterwards the store serves all",
+		test: func(t *testing.T, e *env) {
+			if e.depth.OpenSmall == nil {
+				t.Skip("the harness has no store of few connections")
+			}
+			n := e.network(t)
+			e.openDeep(t, e.depth.OpenSmall)
+			k := e.known(t)
+			ask := func(i int) error {
+				r := e.store.Get(t.Context(), k.keys[i%many])[0]
+				if err := k.check(i%many, r); err != nil {
+					t.Error(err)
+				}
+				return r.Err
+			}
+			var mu sync.Mutex
+			answered := 0 // guarded by mu
+			rallyOf(200, func(i int) {
+				if ask(i) == nil {
+					mu.Lock()
+					answered++
+					mu.Unlock()
+				}
+			})
+			if answered < 100 {
+				t.Errorf("only %d of 200 callers were served by a sound server", answered)
+			}
+			heal := e.play(t, "hang")
+			within(t, 10*e.Timeout, "200 calls on few connections that hang", func() {
+				rallyOf(200, func(i int) {
+					err := ask(i)
+					if err == nil {
+						t.Error("a call was answered, and no server can answer")
+					} else if !e.namesServer(err) {
+						t.Errorf("error %q names none of the servers %q", err, e.depth.Servers)
+					}
+				})
+			})
+			if open := n.Open(); open > e.depth.Connections {
+				t.Errorf("%d connections are open, and %d are allowed", open, e.depth.Connections)
+			}
+			begin := time.Now()
+			heal()
+			e.recovered(t, "pool-exhaustion", begin)
+			k.still(t, e.store)
+			if open := n.Open(); open > e.depth.Connections {
+				t.Errorf("afterwards %d connections are open, and %d are allowed", open, e.depth.Connections)
+			}
+		},
+	},
+	{
+		name: "thousand",
+		text: "a thousand goroutines get right answers or ErrUnavailable, also while connections are cut",
+		test: func(t *testing.T, e *env) {
+			n := e.network(t)
+			e.openDeep(t, e.Open)
+			var mu sync.Mutex
+			answered, failed := 0, 0 // guarded by mu
+			for _, cut := range []bool{false, true} {
+				stop := make(chan struct{})
+				var cutter sync.WaitGroup
+				if cut {
+					e.healing(t)
+					cutter.Go(func() { // ends at stop, waited for below
+						for {
+							select {
+							case <-stop:
+								return
+							case <-time.After(e.Timeout / 10):
+								n.Play("cut")
+							}
+						}
+					})
+				}
+				rallyOf(thousand, func(i int) {
+					err := e.ownAndOther(t, cut, i)
+					mu.Lock()
+					defer mu.Unlock()
+					switch {
+					case err == nil:
+						answered++
+					case errors.Is(err, backend.ErrUnavailable):
+						failed++
+					default:
+						t.Errorf("goroutine %d: %v", i, err)
+					}
+				})
+				close(stop)
+				cutter.Wait()
+				if !cut && answered < thousand/2 {
+					t.Errorf("only %d of %d goroutines were served by a sound server", answered, thousand)
+				}
+			}
+			t.Logf("%d goroutines were served, %d failed", answered, failed)
+			begin := time.Now()
+			e.recovered(t, "thousand-goroutines", begin)
+		},
+	},
+	{
+		name: "cancellation-storm",
+		text: "after a thousand calls that are cancelled at random moments no goroutine and no connection is left over, and no answer " +
+			"went to the wrong call",
+		test: func(t *testing.T, e *env) {
+			e.network(t)
+			e.openDeep(t, e.Open)
+			k := e.known(t)
+			rally(func(i int) { e.store.Get(t.Context(), k.keys[i%many]) }) // opens connections
+			usual := e.roundTrip(t, k)
+			before, _ := e.mark.count()
+			heal := e.play(t, "few-ms-each-packet")
+			const waves = 10
+			for range waves {
+				rallyOf(thousand/waves, func(i int) { e.cancelled(t, k, i, 2*usual+4*time.Millisecond) })
+			}
+			heal()
+			begin := time.Now()
+			e.recovered(t, "cancellation-storm", begin)
+			k.still(t, e.store)
+			// Some clients have goroutines for each connection.
+			eventually(t, "the goroutines of cancelled calls end", func() error {
+				if after, stacks := e.mark.count(); after > before+thousand/10 {
+					return fmt.Errorf("there were %d goroutines, now there are %d:\n%s", before, after, stacks)
+				}
+				return nil
+			})
+		},
+	},
+}
+
+// ownAndOther adds a record, and reads it and that of a neighbour.
+func (e *env) ownAndOther(t *testing.T, cut bool, i int) error {
+	name := func(i int) string { return e.key(fmt.Sprint(cut, i)) }
+	b, token := value(name(i))
+	f := e.store.Write(t.Context(), driver.Op{Key: name(i), Step: record.Step{Verb: record.Add, Record: b, TTL: long}})[0]
+	if f.Outcome == driver.Refused && record.TokenOf(f.Found) != token {
+		t.Errorf("goroutine %d: nobody else writes, and: %s", i, show(f))
+	}
+	results := e.store.Get(t.Context(), name(i), name((i+1)%thousand))
+	for j, r := range results {
+		switch {
+		case r.Err != nil:
+			return r.Err
+		case r.Record == nil && (j > 0 || f.Outcome != driver.Done):
+		case r.Record == nil:
+			t.Errorf("goroutine %d: its record is missing", i)
+		default:
+			if _, body, _ := record.Parse(r.Record); string(body) != name((i+j)%thousand) {
+				t.Errorf("goroutine %d: %s, want that of %d", i, describe(r.Record), i+j)
+			}
+		}
+	}
+	return f.Err
+}
+
+// roundTrip returns how long a read takes here.
+func (e *env) roundTrip(t *testing.T, k *known) time.Duration {
+	begin := time.Now()
+	for _, key := range k.keys {
+		if r := e.store.Get(contextOf(t), key)[0]; r.Err != nil {
+			t.Fatalf("Get: %v", r.Err)
+		}
+	}
+	return time.Since(begin) / many
+}
+
+// cancelled makes a call whose context ends at a random moment in the next most.
+func (e *env) cancelled(t *testing.T, k *known, i int, most time.Duration) {
+	after := rand.N(most)
+	ctx, cancel := context.WithCancel(t.Context())
+	if i%3 == 0 {
+		ctx, cancel = context.WithTimeout(t.Context(), after)
+	} else {
+		timer := time.AfterFunc(after, cancel)
+		defer timer.Stop()
+	}
+	defer cancel()
+	ended := func(err error) bool {
+		return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, backend.ErrUnavailable)
+	}
+	switch i % 4 {
+	case 0:
+		b, token := value("storm")
+		f := e.store.Write(ctx, driver.Op{Key: e.key(token.String()), Step: record.Step{Verb: record.Add, Record: b, TTL: long}})[0]
+		if f.Outcome == driver.Refused || f.Err != nil && !ended(f.Err) {
+			t.Errorf("Add at a new key: %s", show(f))
+		}
+	case 1:
+		from := rand.IntN(many)
+		for j, r := range e.store.Get(ctx, k.keys[from:]...) {
+			if r.Err == nil && !bytes.Equal(r.Record, k.records[from+j]) || r.Err != nil && !ended(r.Err) {
+				t.Errorf("bulk Get, key %d: %s, %v", from+j, describe(r.Record), r.Err)
+			}
+		}
+	default:
+		j := rand.IntN(many)
+		r := e.store.Get(ctx, k.keys[j])[0]
+		if r.Err == nil && !bytes.Equal(r.Record, k.records[j]) || r.Err != nil && !ended(r.Err) {
+			t.Errorf("Get, key %d: %s, %v", j, describe(r.Record), r.Err)
+		}
+	}
+}

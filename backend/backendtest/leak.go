@@ -1,0 +1,82 @@
+package backendtest
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"runtime/pprof"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// A marker tells the goroutines that a rule began, by itself or through the client library, from all others: by a
+// profiler's label, which goroutines inherit from the one that starts them.
+type marker struct {
+	name     string
+	ctx      context.Context
+	immortal []string
+}
+
+const label = "backendtest"
+
+// mark marks the calling goroutine, which is the test's. When the test ends, and what it opened is closed, no connection
+// and no marked goroutine may be left.
+func mark(t *testing.T, d *Depth) *marker {
+	m := &marker{name: rand.Text(), immortal: d.Immortal}
+	m.ctx = pprof.WithLabels(context.Background(), pprof.Labels(label, m.name))
+	pprof.SetGoroutineLabels(m.ctx)
+	t.Cleanup(func() {
+		pprof.SetGoroutineLabels(context.Background())
+		eventually(t, "no connection is left", func() error {
+			if d.Network == nil || d.Network.Open() == 0 {
+				return nil
+			}
+			return fmt.Errorf("%d connections are open", d.Network.Open())
+		})
+		eventually(t, "no goroutine is left", func() error {
+			if n, stacks := m.count(); n > 0 {
+				return fmt.Errorf("%d goroutines run:\n%s", n, stacks)
+			}
+			return nil
+		})
+	})
+	return m
+}
+
+// apart runs f, of the harness, so that the goroutines that it starts are not those of the rule.
+func (m *marker) apart(f func()) {
+	pprof.SetGoroutineLabels(context.Background())
+	defer pprof.SetGoroutineLabels(m.ctx)
+	f()
+}
+
+// count returns how many marked goroutines there are, and their stacks.
+func (m *marker) count() (n int, stacks string) {
+	var b bytes.Buffer
+	pprof.Lookup("goroutine").WriteTo(&b, 1)
+	var found strings.Builder
+	for group := range strings.SplitSeq(b.String(), "\n\n") {
+		if !strings.Contains(group, `"`+label+`":"`+m.name+`"`) || m.isImmortal(group) {
+			continue
+		}
+		for line := range strings.SplitSeq(group, "\n") {
+			if number, _, ok := strings.Cut(line, " @ "); ok { // how many share the stack that follows
+				k, _ := strconv.Atoi(number)
+				n += k
+			}
+		}
+		found.WriteString(group + "\n\n")
+	}
+	return n, found.String()
+}
+
+func (m *marker) isImmortal(stack string) bool {
+	for _, f := range m.immortal {
+		if strings.Contains(stack, f) {
+			return true
+		}
+	}
+	return false
+}
