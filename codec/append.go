@@ -12,6 +12,15 @@ import (
 // AppendEnvelope appends the body that holds e under s to dst, which may be nil. It keeps nothing of e. What exceeds a
 // limit is an error, ErrTooLarge where it is a matter of bytes or number; dst is returned as it was then.
 func AppendEnvelope(dst []byte, e *Envelope, s Seal) ([]byte, error) {
+	out, err := appendEnvelope(dst, e)
+	if err != nil {
+		return dst, err
+	}
+	return seal(out, len(dst), s)
+}
+
+// appendEnvelope appends e without its checksum.
+func appendEnvelope(dst []byte, e *Envelope) ([]byte, error) {
 	if e.Negative && len(e.Payload) > 0 {
 		return dst, fmt.Errorf("codec: envelope: negative, but with a payload")
 	}
@@ -22,11 +31,11 @@ func AppendEnvelope(dst []byte, e *Envelope, s Seal) ([]byte, error) {
 	if err != nil {
 		return dst, err
 	}
-	at := len(out)
-	return seal(append(out, e.Payload...), len(dst), at, s)
+	setPayloadLen(out[len(dst):], len(e.Payload))
+	return append(out, e.Payload...), nil
 }
 
-// appendHead appends all of e that stands before the payload. The payload's length is left for seal to fill in.
+// appendHead appends all of e that stands before the payload. The payload's length is left for setPayloadLen.
 func appendHead(dst []byte, e *Envelope) ([]byte, error) {
 	if err := e.validate(); err != nil {
 		return dst, err
@@ -63,13 +72,17 @@ func appendHead(dst []byte, e *Envelope) ([]byte, error) {
 	return dst, nil
 }
 
-// seal completes the body that begins at start, whose payload begins at payload: its length and the checksum.
-func seal(b []byte, start, payload int, s Seal) ([]byte, error) {
+// setPayloadLen completes the head that envelope begins with.
+func setPayloadLen(envelope []byte, n int) {
+	binary.BigEndian.PutUint32(envelope[payloadAt:], uint32(n))
+}
+
+// seal completes the body that begins at start: it appends the checksum.
+func seal(b []byte, start int, s Seal) ([]byte, error) {
 	body := b[start:]
 	if len(body)+sumLen > MaxBody {
 		return b[:start], tooLarge("body")
 	}
-	binary.BigEndian.PutUint32(body[payloadAt:], uint32(len(b)-payload))
 	return binary.BigEndian.AppendUint64(b, s.sum(body)), nil
 }
 

@@ -2,7 +2,8 @@ package codec
 
 import "time"
 
-// EnvelopeVersion is the version of the envelope that this package writes, and the only one it reads.
+// EnvelopeVersion is the version of the envelope that this package writes, and the only one it reads. The body of an
+// encrypted envelope begins with 2.
 const EnvelopeVersion = 1
 
 // Limits of what is written and read.
@@ -45,6 +46,9 @@ type Envelope struct {
 
 	// Payload is what the codec made of the value.
 	Payload []byte
+
+	// Size is the length of the payload before it was compressed. Encode and Decode set it; it is not stored.
+	Size int
 }
 
 // An Extension is a part of an envelope that not every program understands.
@@ -62,11 +66,9 @@ type Extension struct {
 type ExtensionType uint16
 
 const (
-	// ExtensionCompression says how the payload is compressed. Reserved; critical.
+	// ExtensionCompression says that the payload is what a [Compressor] made of it. It is critical and has no value: the
+	// form says itself how it was made.
 	ExtensionCompression ExtensionType = 1
-
-	// ExtensionKeyID names the key under which the payload is encrypted. Reserved; critical.
-	ExtensionKeyID ExtensionType = 2
 
 	// ExtensionApplication is the first of the numbers that applications may use.
 	ExtensionApplication ExtensionType = 0x8000

@@ -120,7 +120,8 @@ func TestForgedBodies(t *testing.T) {
 		put  []byte
 		want codec.Reason
 	}{
-		{"version", 0, []byte{2}, codec.ReasonVersion},
+		{"version", 0, []byte{3}, codec.ReasonVersion},
+		{"encrypted", 0, []byte{2}, codec.ReasonKey},
 		{"flags", 1, []byte{2}, codec.ReasonVersion},
 		{"negative with payload", 1, []byte{1}, codec.ReasonHostile},
 		{"tag count", 67, []byte{0xff, 0xff}, codec.ReasonTooLarge},

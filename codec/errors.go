@@ -36,6 +36,18 @@ const (
 	// ReasonPayload: the codec could not make a value of them.
 	ReasonPayload
 
+	// ReasonCompression: they are compressed, and cannot be decompressed here.
+	ReasonCompression
+
+	// ReasonKey: they are encrypted under a key that is not known here.
+	ReasonKey
+
+	// ReasonAuthentication: no holder of the key wrote them for this key and record.
+	ReasonAuthentication
+
+	// ReasonPlain: they are not encrypted, and everything has to be.
+	ReasonPlain
+
 	// NumReasons is the length that an array indexed by Reason needs.
 	NumReasons
 )
@@ -61,6 +73,14 @@ func (r Reason) String() string {
 		return "hostile"
 	case ReasonPayload:
 		return "payload"
+	case ReasonCompression:
+		return "compression"
+	case ReasonKey:
+		return "key"
+	case ReasonAuthentication:
+		return "authentication"
+	case ReasonPlain:
+		return "plain"
 	}
 	return "unknown"
 }
@@ -79,13 +99,13 @@ func (e *DecodeError) Error() string {
 
 func fail(r Reason, detail string) error { return &DecodeError{Reason: r, Detail: detail} }
 
-// asDecodeError returns err as a DecodeError.
-func asDecodeError(err error) error {
+// asDecodeError returns err, which who reports, as a DecodeError: for the reason r, unless it says another itself.
+func asDecodeError(r Reason, who string, err error) error {
 	var known *DecodeError
 	if errors.As(err, &known) {
 		return known
 	}
-	return fail(ReasonPayload, fmt.Sprintf("the codec reports a %T", err))
+	return fail(r, fmt.Sprintf("%s reports a %T", who, err))
 }
 
 // recovered turns a panic of decoding into an error: recover's value can quote payload, its type cannot.

@@ -37,7 +37,7 @@ func (jsonCodec[V]) Decode(b []byte) (v V, err error) {
 		return v, fail(ReasonTruncated, "no payload")
 	}
 	if err := json.Unmarshal(b, &v); err != nil {
-		return *new(V), asDecodeError(err)
+		return *new(V), asDecodeError(ReasonPayload, "the codec", err)
 	}
 	return v, nil
 }

@@ -100,7 +100,7 @@ func (messagePack[V]) Decode(b []byte) (v V, err error) {
 	d.in = reader{b: b, opaque: s.opaque}
 	d.dec.Reset(&d.in)
 	if err := d.dec.Decode(&v); err != nil {
-		return *new(V), asDecodeError(err)
+		return *new(V), asDecodeError(ReasonPayload, "the codec", err)
 	}
 	if d.in.pos != len(b) {
 		return *new(V), fail(ReasonPayload, "the value ends before the payload does")

@@ -19,6 +19,9 @@ func ParseEnvelope(body []byte, s Seal, understands ...ExtensionType) (Envelope,
 	if len(body) > MaxBody {
 		return Envelope{}, fail(ReasonTooLarge, "the body exceeds the limit")
 	}
+	if body[versionAt] == encryptedVersion {
+		return Envelope{}, fail(ReasonKey, "encrypted, and no key is configured here")
+	}
 	if body[versionAt] != EnvelopeVersion {
 		return Envelope{}, fail(ReasonVersion, "another version of the envelope")
 	}
@@ -29,20 +32,12 @@ func ParseEnvelope(body []byte, s Seal, understands ...ExtensionType) (Envelope,
 	if binary.BigEndian.Uint64(body[len(sealed):]) != s.sum(sealed) {
 		return Envelope{}, fail(ReasonChecksum, "the body is not what was written for this key and record")
 	}
-	e, err := parseSealed(sealed)
-	if err != nil {
-		return Envelope{}, err
-	}
-	for _, x := range e.Extensions {
-		if x.Critical && !slices.Contains(understands, x.Type) {
-			return Envelope{}, fail(ReasonExtension, "a critical extension that is not understood")
-		}
-	}
-	return e, nil
+	return parseSealed(sealed, understands...)
 }
 
-// parseSealed parses a body whose checksum is right. That proves no good intentions: every length is still checked.
-func parseSealed(b []byte) (Envelope, error) {
+// parseSealed parses an envelope without its checksum, which was right, or which a cipher has replaced. Neither proves good
+// intentions: every length is still checked.
+func parseSealed(b []byte, understands ...ExtensionType) (Envelope, error) {
 	flags := b[flagsAt]
 	if flags&^flagsKnown != 0 {
 		return Envelope{}, fail(ReasonVersion, "a flag of another version of the envelope")
@@ -71,6 +66,11 @@ func parseSealed(b []byte) (Envelope, error) {
 	}
 	if e.Negative && len(rest) > 0 {
 		return Envelope{}, fail(ReasonHostile, "negative, but with a payload")
+	}
+	for _, x := range e.Extensions {
+		if x.Critical && !slices.Contains(understands, x.Type) {
+			return Envelope{}, fail(ReasonExtension, "a critical extension that is not understood")
+		}
 	}
 	e.Payload = rest[:len(rest):len(rest)] // its capacity ends with it: appending to it leaves the checksum alone
 	return e, nil

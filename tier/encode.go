@@ -106,17 +106,17 @@ func (c *Cache[K, V]) encode(remoteKey string, e *entry[K, V], l life, pos inval
 		env.SoftExpiry = now.Add(l.soft)
 	}
 	b := record.AppendHeader(make([]byte, 0, 256), h)
-	b, err := codec.Encode(c.opts.Codec, b, &env, seal(remoteKey, h), e.value)
+	b, err := c.format().Encode(b, &env, c.seal(remoteKey, h), e.value)
 	if err != nil {
 		return nil, err
 	}
-	e.cost = c.weigh(e, len(b))
+	e.cost = c.weigh(e, env.Size)
 	return b, nil
 }
 
 // decode reads a value record that was found at w.
 func (c *Cache[K, V]) decode(w *want[K, V], h record.Header, body []byte) (*entry[K, V], error) {
-	v, env, err := codec.Decode(c.opts.Codec, body, seal(w.remoteKey, h))
+	v, env, err := c.format().Decode(body, c.seal(w.remoteKey, h))
 	if err != nil {
 		return nil, err
 	}
@@ -141,10 +141,16 @@ func (c *Cache[K, V]) decode(w *want[K, V], h record.Header, body []byte) (*entr
 	if !env.SoftExpiry.IsZero() {
 		e.fresh = now + env.SoftExpiry.Sub(wall)
 	}
-	e.cost = c.weigh(e, len(body))
+	e.cost = c.weigh(e, env.Size)
 	return e, nil
 }
 
-func seal(remoteKey string, h record.Header) codec.Seal {
-	return codec.Seal{Key: remoteKey, Version: h.Version, Kind: byte(h.Kind), Token: h.Token}
+func (c *Cache[K, V]) format() codec.Format[V] {
+	return codec.Format[V]{Codec: c.opts.Codec, Compression: c.opts.Compression, Encryption: c.opts.Encryption}
+}
+
+// seal says where the body of h's record belongs: at the key as the servers have it, behind all key spaces, so that no
+// record of one cache or tenant passes for one of another.
+func (c *Cache[K, V]) seal(remoteKey string, h record.Header) codec.Seal {
+	return codec.Seal{Key: c.remote.Key(remoteKey), Version: h.Version, Kind: byte(h.Kind), Token: h.Token}
 }

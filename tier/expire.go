@@ -76,20 +76,17 @@ func (c *Cache[K, V]) expireRemote(ctx context.Context, w *want[K, V]) error {
 			return nil // nothing there that could be served
 		}
 		now := time.Now()
-		env, err := codec.ParseEnvelope(body, seal(w.remoteKey, h))
-		if err != nil {
-			return nil // nobody can serve it
-		}
-		env.SoftExpiry = now
-		token := record.NewToken()
-		next := record.Header{Version: record.Version, Kind: record.Value, Token: token, Expiry: h.Expiry}
-		b, err := codec.AppendEnvelope(record.AppendHeader(nil, next), &env, seal(w.remoteKey, next))
-		if err != nil {
+		next := record.Header{Version: record.Version, Kind: record.Value, Token: record.NewToken(), Expiry: h.Expiry}
+		step := record.Step{Verb: record.Swap, Expect: h.Token, TTL: max(h.Expiry.Sub(now), time.Millisecond)}
+		var err error
+		step.Record, err = c.format().Reseal(record.AppendHeader(nil, next), body, c.seal(w.remoteKey, h), c.seal(w.remoteKey, next),
+			func(e *codec.Envelope) { e.SoftExpiry = now })
+		if _, ok := errors.AsType[*codec.DecodeError](err); ok {
+			step = record.Step{Verb: record.Remove, Expect: h.Token} // what cannot be read here another node may still serve
+		} else if err != nil {
 			return err
 		}
-		e := c.remote.Write(ctx, driver.Op{Key: w.remoteKey, Step: record.Step{
-			Verb: record.Swap, Expect: h.Token, Record: b, TTL: max(h.Expiry.Sub(now), time.Millisecond),
-		}})[0]
+		e := c.remote.Write(ctx, driver.Op{Key: w.remoteKey, Step: step})[0]
 		switch e.Outcome {
 		case driver.Done:
 			return nil

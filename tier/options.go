@@ -67,6 +67,15 @@ type Options[K comparable, V any] struct {
 	// Codec encodes values for the remote tier. Default: bytes and strings as they are, anything else as MessagePack.
 	Codec codec.Codec[V]
 
+	// Compression makes encoded values shorter at the remote tier: codec/compression has one. Default nil: none; compressed
+	// values that another node wrote are misses then.
+	Compression codec.Compressor
+
+	// Encryption encrypts what the remote tier holds, but for the keys: codec/encryption has one. If it is set, only what was
+	// encrypted for the very key where it is found is read, and all else is a miss. Default nil: none; encrypted values that
+	// another node wrote are misses then. All nodes of a cache should have the same.
+	Encryption codec.Cipher
+
 	// Key writes a key for the remote tier. Different keys need different strings. Default: strings, integers, bools,
 	// byte arrays and encoding.TextMarshalers have a form of their own; New refuses other types without Key.
 	Key func(K) string
