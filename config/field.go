@@ -31,17 +31,21 @@ type settings struct {
 	version      string
 }
 
-// A field is one field of a cache. docs/configuration.md has a row for each, which a test compares with this table.
+// A field is one field of a cache. The schema is made from it, and docs/configuration.md has a row for each, which a test compares
+// with this table.
 type field struct {
-	name string
-	typ  string
-	def  string // as it would be written
+	name    string
+	typ     string
+	def     string // as it would be written
+	meaning string // in Markdown
 	// set understands a value and puts it into s, or returns what is wrong with it.
 	set func(s *settings, text string) (problem string)
 }
 
 const (
 	typeURL      = "name or URL"
+	typeURLOnly  = "URL"
+	typeMode     = "mode"
 	typeDuration = "duration"
 	typeSize     = "size"
 	typeNumber   = "number"
@@ -50,19 +54,71 @@ const (
 )
 
 var fields = []field{
-	{"remote", typeURL, none, func(s *settings, v string) string { s.remote = v; return "" }},
-	{"bus", typeURL, none, func(s *settings, v string) string { s.bus = v; return "" }},
-	{"mode", "mode", "cache-aside", setMode},
-	{"ttl", typeDuration, "10m", duration(func(s *settings) *time.Duration { return &s.ttl }, 10*time.Millisecond, false)},
-	{"local_ttl", typeDuration, sameAsTTL, duration(func(s *settings) *time.Duration { return &s.localTTL }, 10*time.Millisecond, false)},
-	{"soft_ttl", typeDuration, off, duration(func(s *settings) *time.Duration { return &s.softTTL }, 1, true)},
-	{"negative_ttl", typeDuration, off, duration(func(s *settings) *time.Duration { return &s.negativeTTL }, 10*time.Millisecond, true)},
-	{"jitter", typeNumber, "0", setJitter},
-	{"max_staleness", typeDuration, "3s", duration(func(s *settings) *time.Duration { return &s.maxStaleness }, 500*time.Millisecond, false)},
-	{"load_timeout", typeDuration, "30s", duration(func(s *settings) *time.Duration { return &s.loadTimeout }, time.Millisecond, false)},
-	{"fence_wait", typeDuration, "50ms", duration(func(s *settings) *time.Duration { return &s.fenceWait }, time.Millisecond, false)},
-	{"local_cost", typeSize, "64MiB", setLocalCost},
-	{"version", typeText, "1", setVersion},
+	{
+		"remote", typeURL, none,
+		"the remote tier: a name under `remotes`, a URL, or `none`",
+		func(s *settings, v string) string { s.remote = v; return "" },
+	},
+	{
+		"bus", typeURL, none,
+		"the bus: a name under `buses`, a URL, or `none`. Without one, beside a remote, a local value lives at most `max_staleness`",
+		func(s *settings, v string) string { s.bus = v; return "" },
+	},
+	{
+		"mode", typeMode, "cache-aside",
+		"how the cache relates to the program's source. `cache-aside`: it reads through the source; the application writes the source itself and calls `Invalidate`. Other modes are not there yet",
+		setMode,
+	},
+	{
+		"ttl", typeDuration, "10m",
+		"how long a value may be served after it was loaded or set; at least 10ms",
+		duration(func(s *settings) *time.Duration { return &s.ttl }, 10*time.Millisecond, false),
+	},
+	{
+		"local_ttl", typeDuration, sameAsTTL,
+		"how long a process serves a value without looking at the remote tier; at least 10ms, at most `ttl`",
+		duration(func(s *settings) *time.Duration { return &s.localTTL }, 10*time.Millisecond, false),
+	},
+	{
+		"soft_ttl", typeDuration, off,
+		"when a value becomes stale: served, while it is loaded anew behind; shorter than `ttl`, or `off`",
+		duration(func(s *settings) *time.Duration { return &s.softTTL }, 1, true),
+	},
+	{
+		"negative_ttl", typeDuration, off,
+		"how long the source's answer \"not found\" is kept; at least 10ms, or `off`",
+		duration(func(s *settings) *time.Duration { return &s.negativeTTL }, 10*time.Millisecond, true),
+	},
+	{
+		"jitter", typeNumber, "0",
+		"shortens each `ttl` and `soft_ttl` by a random share of up to this much, so that values do not expire together; from 0 to 0.9",
+		setJitter,
+	},
+	{
+		"max_staleness", typeDuration, "3s",
+		"how old a value any node may serve after a write elsewhere has returned; at least 500ms",
+		duration(func(s *settings) *time.Duration { return &s.maxStaleness }, 500*time.Millisecond, false),
+	},
+	{
+		"load_timeout", typeDuration, "30s",
+		"bounds one load: reading the remote tier, the source, and storing the result; at least 1ms",
+		duration(func(s *settings) *time.Duration { return &s.loadTimeout }, time.Millisecond, false),
+	},
+	{
+		"fence_wait", typeDuration, "50ms",
+		"how long a reader waits at a key that somebody is writing, before it reads the source; at least 1ms",
+		duration(func(s *settings) *time.Duration { return &s.fenceWait }, time.Millisecond, false),
+	},
+	{
+		"local_cost", typeSize, "64MiB",
+		"how much the local tier may hold; at least 64KiB; `off` for no local tier, which needs a `remote`",
+		setLocalCost,
+	},
+	{
+		"version", typeText, "1",
+		"part of every remote key: another version is another, empty cache",
+		setVersion,
+	},
 }
 
 func fieldNamed(name string) *field {
@@ -121,12 +177,14 @@ func setMode(s *settings, v string) string {
 	return "is an unknown mode; known: " + strings.Join(modes, ", ")
 }
 
+const maxJitter = 0.9
+
 func setJitter(s *settings, v string) string {
 	n, err := strconv.ParseFloat(v, 64)
 	if err != nil || math.IsNaN(n) {
 		return "is not a number: a share from 0 to 0.9"
 	}
-	if n < 0 || n > 0.9 {
+	if n < 0 || n > maxJitter {
 		return "is out of bounds: a share from 0 to 0.9"
 	}
 	s.jitter = n
