@@ -20,8 +20,11 @@ var idForm = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
 // A Key is a secret with an id. However it is printed or logged, it shows the id alone. The zero Key is none.
 type Key struct {
-	id   string
-	aead cipher.AEAD // the secret itself is nowhere else
+	id string
+
+	// aead holds the secret, which is nowhere else. A function, because package fmt reaches through a pointer in a field that
+	// is not exported, past Format: %s of a struct with such a Key would show it.
+	aead func() cipher.AEAD
 }
 
 // NewKey makes a key of KeySize secret bytes, which it copies. They must be random: neither a password nor a hash of one. The id
@@ -40,7 +43,7 @@ func NewKey(id string, secret []byte) (Key, error) {
 	if err != nil {
 		return Key{}, fmt.Errorf("encryption: key %q: %w", id, err)
 	}
-	return Key{id: id, aead: aead}, nil
+	return Key{id: id, aead: func() cipher.AEAD { return aead }}, nil
 }
 
 // ParseKey is NewKey of a secret in words: 64 hexadecimal digits, or base64, of either alphabet, with or without padding.

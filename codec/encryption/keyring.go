@@ -39,7 +39,7 @@ func New(primary Key, others ...Key) (*Keyring, error) {
 // Replace puts these keys in the place of all that k had. Calls that have begun end under the keys with which they began.
 // After an error k has the keys that it had.
 func (k *Keyring) Replace(primary Key, others ...Key) error {
-	r := &ring{primary: primary.aead, header: header(primary.id), keys: map[string]cipher.AEAD{}}
+	r := &ring{header: header(primary.id), keys: map[string]cipher.AEAD{}}
 	for _, key := range append([]Key{primary}, others...) {
 		if key.aead == nil {
 			return errors.New("encryption: a Key that neither NewKey nor ParseKey has made")
@@ -47,9 +47,10 @@ func (k *Keyring) Replace(primary Key, others ...Key) error {
 		if r.keys[key.id] != nil {
 			return fmt.Errorf("encryption: the keyring has %v twice", key)
 		}
-		r.keys[key.id] = key.aead
+		r.keys[key.id] = key.aead()
 		r.ids = append(r.ids, key.id)
 	}
+	r.primary = r.keys[primary.id]
 	k.state.Store(r)
 	return nil
 }
