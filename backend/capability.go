@@ -14,6 +14,14 @@ import (
 // live longer. Counters and records at one key do not mix. On an error the outcome is unknown. A backend without
 // counters answers ErrUnsupported.
 func (s *Store) Count(ctx context.Context, key string, delta int64, ttl time.Duration) (int64, error) {
+	ctx, sp := s.begin(ctx, Call{Operation: OpCount, Keys: 1})
+	sum, err := s.count(ctx, key, delta, ttl)
+	err = sp.err(err)
+	sp.end(Result{Err: err})
+	return sum, err
+}
+
+func (s *Store) count(ctx context.Context, key string, delta int64, ttl time.Duration) (int64, error) {
 	c, ok := driver.As[driver.Counter](s.drv)
 	if !ok {
 		return 0, s.unsupported("counters")
@@ -30,37 +38,55 @@ func (s *Store) Count(ctx context.Context, key string, delta int64, ttl time.Dur
 // too ([Store.Prefix]), their keys as they are stored; no other prefix does. A backend that cannot list its keys answers
 // ErrUnsupported.
 func (s *Store) Scan(ctx context.Context, prefix string, yield func(keys []string) bool) error {
-	return s.scan(ctx, prefix, func(stored []string) bool {
+	ctx, sp := s.beginSteps(ctx, Call{Operation: OpScan})
+	listed := 0
+	err := s.scan(ctx, prefix, func(stored []string) bool {
+		listed += len(stored)
 		keys := make([]string, len(stored))
 		for i, k := range stored {
 			keys[i] = unescape(strings.TrimPrefix(k, s.space))
 		}
 		return yield(keys)
 	})
+	sp.end(Result{Hits: listed, Err: err})
+	return err
 }
 
 // DeletePrefix applies the Delete verb to every key that begins with prefix, which spares fences, and returns how many it
 // was applied to. It answers ErrUnsupported as Scan does.
 func (s *Store) DeletePrefix(ctx context.Context, prefix string) (int, error) {
-	var n int
-	var failed error
+	ctx, sp := s.beginSteps(ctx, Call{Operation: OpDeletePrefix, Verb: record.Delete})
+	var r Result
 	err := s.scan(ctx, prefix, func(stored []string) bool {
-		ops := make([]driver.Op, len(stored))
-		for i, k := range stored {
-			ops[i] = driver.Op{Key: k, Step: record.Step{Verb: record.Delete, Fresh: record.NewToken()}}
-		}
-		for _, e := range s.drv.Write(ctx, ops) {
-			if failed = outcomeError(e); failed != nil {
-				return false
+		effects := s.deleteStored(ctx, stored)
+		for _, e := range effects {
+			r.Outcomes[e.Outcome]++
+			if err := outcomeError(e); err != nil && r.Err == nil {
+				r.Err = err
 			}
-			n++
 		}
-		return true
+		return r.Err == nil
 	})
-	if failed != nil {
-		err = failed
+	if r.Err == nil {
+		r.Err = err
 	}
-	return n, err
+	sp.end(r)
+	return r.Outcomes[driver.Done] + r.Outcomes[driver.Refused], r.Err
+}
+
+// deleteStored is one step of a DeletePrefix.
+func (s *Store) deleteStored(ctx context.Context, stored []string) []driver.Effect {
+	ctx, limit := s.limited(ctx)
+	defer limit.release()
+	ops := make([]driver.Op, len(stored))
+	for i, k := range stored {
+		ops[i] = driver.Op{Key: k, Step: record.Step{Verb: record.Delete, Fresh: record.NewToken()}}
+	}
+	effects := s.drv.Write(ctx, ops)
+	for i := range effects {
+		effects[i].Err = limit.err(effects[i].Err)
+	}
+	return effects
 }
 
 func (s *Store) scan(ctx context.Context, prefix string, yield func(stored []string) bool) error {
@@ -69,20 +95,29 @@ func (s *Store) scan(ctx context.Context, prefix string, yield func(stored []str
 		return s.unsupported("listing keys")
 	}
 	ended := false
+	ctx, step, end := s.resting(ctx, func(stored []string) bool {
+		ended = !yield(stored)
+		return !ended
+	})
+	var err error
 	for _, begin := range listed(s.space, prefix) {
-		err := c.Scan(ctx, begin, func(stored []string) bool {
-			ended = !yield(stored)
-			return !ended
-		})
-		if err != nil || ended {
-			return err
+		if err = c.Scan(ctx, begin, step); err != nil || ended {
+			break
 		}
 	}
-	return nil
+	return end(err)
 }
 
 // Stats returns what each server tells of itself, by server name, or ErrUnsupported.
 func (s *Store) Stats(ctx context.Context) (map[string]map[string]string, error) {
+	ctx, sp := s.begin(ctx, Call{Operation: OpStats})
+	stats, err := s.stats(ctx)
+	err = sp.err(err)
+	sp.end(Result{Err: err})
+	return stats, err
+}
+
+func (s *Store) stats(ctx context.Context) (map[string]map[string]string, error) {
 	c, ok := driver.As[driver.Statser](s.drv)
 	if !ok {
 		return nil, s.unsupported("statistics")

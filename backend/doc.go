@@ -11,9 +11,23 @@
 // # Keys
 //
 // A key is any string. Bytes other than printable ASCII, and '%' and '~', are percent-encoded; what is then longer than
-// 200 bytes is replaced by '~' and its SHA-256, behind the name of its key space ([Store.Prefix]), so that listing a
-// space finds all its keys. What is between the first '{' and the next '}' decides which server of several owns a key,
-// and is shortened by itself where that is enough.
+// 200 bytes is replaced by '~' and its SHA-256. What is between the first '{' and the next '}' decides which server of
+// several owns a key, and is shortened by itself where that is enough. [Store.Key] tells how a key is stored.
+//
+// # Tenants
+//
+// [Store.Prefix] is a view in a key space of its own, stored as "~name/key". Key spaces of different names, and a space and
+// the one around it, have no key in common, whatever the bytes of both; only listing or deleting all of a space covers
+// those within it. Views cost nothing: make one for each tenant, and give each what it needs, such as a cache of its own
+// whose Options.Remote is the view.
+//
+// # Decorators
+//
+// [Store.With] puts a timeout, an [Observer] or any other driver around a Store. What comes out is a Store with the same
+// capabilities, so decorators nest in any order, also with Prefix:
+//
+//	store = store.With(&backend.Options{Observer: metrics})
+//	tenant := store.Prefix("acme").With(&backend.Options{Timeout: 20 * time.Millisecond})
 //
 // # Errors
 //

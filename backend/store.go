@@ -17,6 +17,11 @@ type Store struct {
 	drv   driver.Driver
 	space string // how all keys begin, escaped
 	root  bool   // owns drv
+
+	// of With
+	observer Observer // nil for none
+	server   string   // for the observer
+	timeout  *timeoutError
 }
 
 // New makes a Store of a driver, which it owns from then on. Applications call a backend's Open or New instead.
@@ -26,7 +31,9 @@ func New(d driver.Driver) *Store { return &Store{drv: d, root: true} }
 // that of the space around it, whatever their bytes. Only listing or deleting all of a space, by the empty prefix, covers
 // the spaces within it, so that a tenant goes in one call. Closing the view does nothing; close s.
 func (s *Store) Prefix(name string) *Store {
-	return &Store{drv: s.drv, space: spaceWithin(s.space, name)}
+	view := *s
+	view.space, view.root = spaceWithin(s.space, name), false
+	return &view
 }
 
 // Key returns what key is called behind all views and escapes: the name under which the driver knows it. Two keys of one
@@ -41,20 +48,35 @@ func (s *Store) Get(ctx context.Context, keys ...string) []driver.Result {
 	if len(keys) == 0 {
 		return nil
 	}
-	var results []driver.Result
-	if len(keys) == 1 {
-		results = s.drv.Get(ctx, []string{s.Key(keys[0])})
-	} else {
-		results = s.getMany(ctx, keys)
-	}
+	ctx, sp := s.begin(ctx, Call{Operation: OpGet, Keys: len(keys)})
+	results := s.get(ctx, keys)
+	var r Result
 	now := time.Now()
 	for i := range results {
-		results[i].Record = record.Live(results[i].Record, now)
+		found := &results[i]
+		found.Err = sp.err(found.Err)
+		found.Record = record.Live(found.Record, now)
+		r.Bytes += len(found.Record)
+		switch {
+		case found.Err != nil:
+			r.Failed++
+			if r.Err == nil {
+				r.Err = found.Err
+			}
+		case found.Record == nil:
+			r.Misses++
+		default:
+			r.Hits++
+		}
 	}
+	sp.end(r)
 	return results
 }
 
-func (s *Store) getMany(ctx context.Context, keys []string) []driver.Result {
+func (s *Store) get(ctx context.Context, keys []string) []driver.Result {
+	if len(keys) == 1 {
+		return s.drv.Get(ctx, []string{s.Key(keys[0])})
+	}
 	first := make(map[string]int, len(keys))
 	distinct := make([]string, 0, len(keys))
 	at := make([]int, len(keys))
@@ -82,6 +104,23 @@ func (s *Store) getMany(ctx context.Context, keys []string) []driver.Result {
 // Write applies each op by itself and returns its effect, in order. It fills what a driver may rely on (Fresh), and
 // refuses what no server should see: a record that is none or too large, a TTL that is not positive, a zero token.
 func (s *Store) Write(ctx context.Context, ops ...driver.Op) []driver.Effect {
+	if len(ops) == 0 {
+		return nil
+	}
+	var call Call
+	if s.observer != nil {
+		call = observedWrite(OpWrite, ops)
+	}
+	ctx, sp := s.begin(ctx, call)
+	effects := s.write(ctx, ops)
+	for i := range effects {
+		effects[i].Err = sp.err(effects[i].Err)
+	}
+	sp.end(outcomeOf(effects))
+	return effects
+}
+
+func (s *Store) write(ctx context.Context, ops []driver.Op) []driver.Effect {
 	effects := make([]driver.Effect, len(ops))
 	send := make([]driver.Op, 0, len(ops))
 	at := make([]int, 0, len(ops))
@@ -104,6 +143,25 @@ func (s *Store) Write(ctx context.Context, ops ...driver.Op) []driver.Effect {
 // WriteWith applies ops and runs riders in one atomic step, or answers ErrUnsupported: then take two steps. It is for package
 // tier.
 func (s *Store) WriteWith(ctx context.Context, ops []driver.Op, riders ...driver.Rider) ([]driver.Effect, [][]byte, error) {
+	var call Call
+	if s.observer != nil {
+		call = observedWrite(OpWriteWith, ops)
+	}
+	ctx, sp := s.begin(ctx, call)
+	effects, replies, err := s.writeWith(ctx, ops, riders)
+	err = sp.err(err)
+	for i := range effects {
+		effects[i].Err = sp.err(effects[i].Err)
+	}
+	r := outcomeOf(effects)
+	if err != nil {
+		r.Err = err
+	}
+	sp.end(r)
+	return effects, replies, err
+}
+
+func (s *Store) writeWith(ctx context.Context, ops []driver.Op, riders []driver.Rider) ([]driver.Effect, [][]byte, error) {
 	w, ok := driver.As[driver.RiderWriter](s.drv)
 	if !ok {
 		return nil, nil, s.unsupported("riders")
@@ -161,7 +219,12 @@ func (s *Store) Touch(ctx context.Context, key string, token record.Token, ttl t
 }
 
 // Ping makes one round trip to every server, and names those that failed.
-func (s *Store) Ping(ctx context.Context) error { return s.drv.Ping(ctx) }
+func (s *Store) Ping(ctx context.Context) error {
+	ctx, sp := s.begin(ctx, Call{Operation: OpPing})
+	err := sp.err(s.drv.Ping(ctx))
+	sp.end(Result{Err: err})
+	return err
+}
 
 // As sets *target to the backend's native client, if its documentation lists that type, and reports whether it did.
 func (s *Store) As(target any) bool {

@@ -57,19 +57,39 @@ type Native interface {
 	As(target any) bool
 }
 
-// As finds capability T in d, or in what d decorates. A decorator that changes keys, or must see every call, either
-// implements each capability itself or has no Unwrap.
+// All is every capability. A decorator that changes keys, or must see every call, implements it: what it did not implement
+// would go around it.
+type All interface {
+	Driver
+	Counter
+	Scanner
+	Limiter
+	Statser
+	Identifier
+	RiderWriter
+	Native
+}
+
+// As finds capability T in d, or in what d decorates, as its method Unwrap() Driver says. What a decorator implements counts
+// only if what it decorates has it too, so that [All] can be implemented over any driver: the methods of an absent
+// capability are never called.
 func As[T any](d Driver) (T, bool) {
+	var none T
+	found := none
+	has := false
 	for d != nil {
-		if t, ok := d.(T); ok {
-			return t, true
+		t, ok := d.(T)
+		if ok && !has {
+			found, has = t, true
 		}
-		u, ok := d.(interface{ Unwrap() Driver })
-		if !ok {
-			break
+		u, wraps := d.(interface{ Unwrap() Driver })
+		if !wraps {
+			if !ok {
+				return none, false
+			}
+			return found, true
 		}
 		d = u.Unwrap()
 	}
-	var none T
 	return none, false
 }
