@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/hazelcast/hazelcast-go-client"
+	"github.com/hazelcast/hazelcast-go-client/hzerrors"
 
 	"github.com/strata-cache/strata/internal/sentinel"
 )
@@ -46,7 +47,7 @@ func DoWithin[T any](ctx context.Context, c *Conn, limit time.Duration, r Repeat
 		s, err := c.session(timed)
 		if err == nil {
 			var value T
-			if value, err = fn(timed, s.entries); err == nil {
+			if value, err = run(timed, s, fn); err == nil {
 				return value, nil
 			}
 		}
@@ -63,6 +64,22 @@ func DoWithin[T any](ctx context.Context, c *Conn, limit time.Duration, r Repeat
 			return none, err
 		}
 	}
+}
+
+// run calls fn. The library panics where an answer is not made up as it expects.
+func run[T any](ctx context.Context, s *session, fn func(context.Context, *hazelcast.Map) (T, error)) (value T, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the answer makes no sense to the client library: %v", p)
+		}
+	}()
+	began := time.Now()
+	if value, err = fn(ctx, s.entries); err != nil {
+		if cause := s.relay.Failure(began); cause != nil && errors.Is(err, hzerrors.ErrTargetDisconnected) {
+			err = &lostError{err, cause}
+		}
+	}
+	return value, err
 }
 
 // classify turns an error of the library, or of session, into one of those that the package documentation lists.

@@ -20,6 +20,7 @@ type Conn struct {
 	calls  sync.WaitGroup     // calls under way
 	done   chan struct{}      // closed when Close is through
 	log    *log
+	hooks  hooks
 
 	// mu guards what follows, and that no call begins once closed is set.
 	mu      sync.Mutex
@@ -44,6 +45,10 @@ func Open(rawURL string, o *Options) (*Conn, error) {
 		done:    make(chan struct{}),
 		changed: make(chan struct{}),
 		log:     &log{to: t.opts.Logger},
+	}
+	c.hooks.server = c.Server()
+	if t.opts.OnServer != nil {
+		c.hooks.add(t.opts.OnServer)
 	}
 	go c.supervise(ctx) // owned by c: Close cancels ctx and waits for joined
 	return c, nil
@@ -92,6 +97,8 @@ func (c *Conn) session(ctx context.Context) (*session, error) {
 			return nil, c.closedError()
 		case s != nil:
 			return s, nil
+		case refused(failure):
+			return nil, &notConnectedError{server: c.Server(), cause: failure} // waiting would not help
 		}
 		select {
 		case <-changed:
@@ -112,6 +119,9 @@ func (c *Conn) publish(s *session, failure error) {
 	close(c.changed)
 	c.changed = make(chan struct{})
 }
+
+// OnServer registers a hook as Options.OnServer does. Connections that exist already are not reported.
+func (c *Conn) OnServer(hook func(server, identity string)) { c.hooks.add(hook) }
 
 // Members returns the members of the cluster that the client knows, none while there is no connection.
 func (c *Conn) Members() []Member {

@@ -1,10 +1,12 @@
 package hazelcastconn
 
 import (
+	"crypto/tls"
 	"errors"
 
 	"github.com/hazelcast/hazelcast-go-client/hzerrors"
 
+	"github.com/strata-cache/strata/internal/hazelcastconn/relay"
 	"github.com/strata-cache/strata/internal/sentinel"
 )
 
@@ -26,6 +28,12 @@ func NotSent(err error) bool {
 		}
 	}
 	return false
+}
+
+// refused reports whether a member said that it does not let this client in. It may be let in later, but not soon.
+func refused(err error) bool {
+	var r *relay.RefusedError
+	return errors.As(err, &r)
 }
 
 // refusals say that a request was turned away before it ran: by the client, which has no connection (the first two), or by a
@@ -94,7 +102,16 @@ func (e *notConnectedError) Error() string {
 	return text
 }
 
-func (e *notConnectedError) Unwrap() error { return sentinel.ErrUnavailable }
+// Unwrap shows of the cause only what is no context's.
+func (e *notConnectedError) Unwrap() []error {
+	var r *relay.RefusedError
+	var certificate *tls.CertificateVerificationError
+	var alert tls.AlertError
+	if errors.As(e.cause, &r) || errors.As(e.cause, &certificate) || errors.As(e.cause, &alert) {
+		return []error{sentinel.ErrUnavailable, e.cause}
+	}
+	return []error{sentinel.ErrUnavailable}
+}
 
 // answerError shortens the text of an answer, which holds the member's stack trace.
 type answerError struct{ cause error }
@@ -108,3 +125,9 @@ type neverError struct{ error }
 func notSent(err error) error { return &neverError{err} }
 
 func (e *neverError) Unwrap() error { return e.error }
+
+// lostError is an error of a call whose connection was lost, with the reason why.
+type lostError struct{ err, cause error }
+
+func (e *lostError) Error() string { return e.cause.Error() }
+func (e *lostError) Unwrap() error { return e.err }

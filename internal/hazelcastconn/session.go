@@ -6,21 +6,23 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/hazelcast/hazelcast-go-client"
 	"github.com/hazelcast/hazelcast-go-client/cluster"
+	"github.com/hazelcast/hazelcast-go-client/cluster/discovery"
 	"github.com/hazelcast/hazelcast-go-client/types"
+
+	"github.com/strata-cache/strata/internal/hazelcastconn/relay"
 )
 
 const (
 	firstPause   = 50 * time.Millisecond // between attempts to connect, doubled
 	longestPause = time.Second
-	longestAfter = time.Minute // the pause after clients that did not start: each one leaks
-	firstStart   = time.Minute // how long the start of a client may take, doubled: each failed one leaks (see doc.go)
+	longestAfter = time.Minute      // the pause after clients that did not start: each one leaks
+	firstStart   = 10 * time.Second // how long the start of a client may take, doubled: each failed one leaks (see doc.go)
 	longestStart = time.Hour
 	shutdownIn   = 2 * time.Second // it takes milliseconds, or for ever (see doc.go)
 
@@ -28,8 +30,9 @@ const (
 	heartbeatTimeout  = 10 * time.Second
 )
 
-// A session is one client, from its start to the loss of its last connection.
+// A session is one client behind its relay, from its start to the loss of its last connection.
 type session struct {
+	relay   *relay.Relay
 	client  *hazelcast.Client
 	entries *hazelcast.Map
 	members *members
@@ -64,7 +67,11 @@ func (c *Conn) supervise(ctx context.Context) {
 		for _, m := range s.members.list() {
 			known = append(known, m.Address)
 		}
-		c.publish(nil, errors.New("the connection was lost"))
+		lost := errors.New("the connection was lost")
+		if why := s.relay.Failure(time.Now().Add(-c.Timeout())); why != nil {
+			lost = fmt.Errorf("the connection was lost: %w", why)
+		}
+		c.publish(nil, lost)
 		s.close()
 		pause, after, limit = firstPause, firstPause, firstStart
 	}
@@ -72,20 +79,29 @@ func (c *Conn) supervise(ctx context.Context) {
 
 var errStart = errors.New("the client did not start")
 
-// connect starts a client once one of the addresses accepts connections.
+// connect starts a client once one of the members lets us in.
 func (c *Conn) connect(ctx context.Context, known []string, limit time.Duration) (*session, error) {
-	addrs := slices.Clone(c.target.addrs)
-	for _, a := range known {
-		if !slices.Contains(addrs, a) {
-			addrs = append(addrs, a)
-		}
-	}
-	addrs, err := reachable(ctx, addrs, c.Timeout())
+	opts := c.relayOptions()
+	seeds, err := welcoming(ctx, c.target.addrs, known, opts)
 	if err != nil {
 		return nil, err
 	}
+	opts.Seeds = seeds
+	r, err := relay.New(opts)
+	if err != nil {
+		return nil, err
+	}
+	s, err := c.start(ctx, r, limit)
+	if err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
+	return s, nil
+}
+
+func (c *Conn) start(ctx context.Context, r *relay.Relay, limit time.Duration) (*session, error) {
 	c.log.forget()
-	s := &session{members: &members{}, gone: make(chan struct{}), shut: make(chan struct{})}
+	began := time.Now()
+	s := &session{relay: r, members: &members{}, gone: make(chan struct{}), shut: make(chan struct{})}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	started := make(chan struct{})
@@ -97,11 +113,12 @@ func (c *Conn) connect(ctx context.Context, known []string, limit time.Duration)
 		case <-started:
 		}
 	})
-	s.client, err = hazelcast.StartNewClientWithConfig(ctx, c.config(addrs, s))
+	var err error
+	s.client, err = hazelcast.StartNewClientWithConfig(ctx, c.config(s))
 	close(started)
 	watch.Wait()
 	if err != nil {
-		if cause := c.log.lastFailure(); cause != nil {
+		if cause := cmp.Or(r.Failure(began), c.log.lastFailure()); cause != nil {
 			err = cause
 		}
 		return nil, fmt.Errorf("%w: %w", errStart, err)
@@ -115,22 +132,36 @@ func (c *Conn) connect(ctx context.Context, known []string, limit time.Duration)
 	return s, nil
 }
 
-// reachable returns the addresses, those that accept connections first, or why none does.
-func reachable(ctx context.Context, addrs []string, timeout time.Duration) ([]string, error) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
+// preference is how long an address of the URL may answer later than one that was learned, and still be taken.
+const preference = 200 * time.Millisecond
+
+// welcoming returns the addresses, those of members that let the client in first and those of the URL before others, or why
+// none does. It does not wait for all: a member tells of the others.
+func welcoming(ctx context.Context, given, known []string, o *relay.Options) ([]string, error) {
+	addrs := slices.Clone(given)
+	for _, a := range known {
+		if !slices.Contains(addrs, a) {
+			addrs = append(addrs, a)
+		}
+	}
+	ctx, enough := context.WithCancel(ctx)
+	defer enough()
 	failures := make([]error, len(addrs))
-	var dials sync.WaitGroup
+	var probes sync.WaitGroup
 	for i, addr := range addrs {
-		dials.Go(func() {
-			conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
-			if err == nil {
-				err = conn.Close()
+		probes.Go(func() { // ends by o.Dial and o.Greet, or ctx
+			failures[i] = relay.Probe(ctx, o, addr)
+			switch {
+			case failures[i] != nil:
+			case i < len(given):
+				enough()
+			default:
+				sleep(ctx, preference)
+				enough()
 			}
-			failures[i] = err
 		})
 	}
-	dials.Wait()
+	probes.Wait()
 	var up, down []string
 	for i, addr := range addrs {
 		if failures[i] == nil {
@@ -145,14 +176,31 @@ func reachable(ctx context.Context, addrs []string, timeout time.Duration) ([]st
 	return append(up, down...), nil
 }
 
-func (c *Conn) config(addrs []string, s *session) hazelcast.Config {
+func (c *Conn) relayOptions() *relay.Options {
+	o := &c.target.opts
+	return &relay.Options{
+		Cluster:  o.Cluster,
+		Username: o.Username,
+		Password: o.Password,
+		Map:      o.Map,
+		TLS:      o.TLS,
+		Dial:     max(o.Timeout, time.Second),
+		Greet:    max(o.Timeout, 2*time.Second),
+		Stall:    heartbeatTimeout,
+		MaxReply: o.MaxReply,
+		OnMember: c.hooks.member,
+	}
+}
+
+func (c *Conn) config(s *session) hazelcast.Config {
 	var config hazelcast.Config
 	config.ClientName = "strata"
+	config.Labels = []string{s.relay.Secret()}
 	config.Logger.CustomLogger = c.log
 	config.Cluster.Name = c.target.opts.Cluster
 	config.Cluster.Security.Credentials.Username = c.target.opts.Username
 	config.Cluster.Security.Credentials.Password = c.target.opts.Password
-	config.Cluster.Network.SetAddresses(addrs...)
+	config.Cluster.Discovery = cluster.DiscoveryConfig{Strategy: relayed{s.relay}, UsePublicIP: true}
 	config.Cluster.Network.ConnectionTimeout = types.Duration(max(c.Timeout(), time.Second))
 	config.Cluster.ConnectionStrategy.ReconnectMode = cluster.ReconnectModeOff
 	config.Cluster.ConnectionStrategy.Retry.InitialBackoff = types.Duration(100 * time.Millisecond)
@@ -176,7 +224,20 @@ func (c *Conn) config(addrs []string, s *session) hazelcast.Config {
 	return config
 }
 
-// close shuts the client down and waits until it has.
+// relayed makes the library dial the relay in the place of each member.
+type relayed struct{ *relay.Relay }
+
+// DiscoverNodes implements discovery.Strategy.
+func (r relayed) DiscoverNodes(context.Context) ([]discovery.Node, error) {
+	nodes := r.Nodes()
+	found := make([]discovery.Node, len(nodes))
+	for i, n := range nodes {
+		found[i] = discovery.Node{PublicAddr: n.Relay, PrivateAddr: n.Member}
+	}
+	return found, nil
+}
+
+// close shuts the client down and waits until it has, and the relay after it.
 func (s *session) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownIn)
 	defer cancel()
@@ -185,6 +246,7 @@ func (s *session) close() {
 	case <-s.shut:
 	case <-ctx.Done():
 	}
+	_ = s.relay.Close() // never fails
 }
 
 func sleep(ctx context.Context, d time.Duration) {

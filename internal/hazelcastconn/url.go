@@ -3,7 +3,6 @@ package hazelcastconn
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"slices"
 	"strings"
@@ -14,7 +13,7 @@ import (
 // Scheme is the scheme of the URLs that Open takes.
 const Scheme = "hazelcast"
 
-const form = "hazelcast://[user:password@]host[:port][,host[:port]…][?cluster=NAME&map=NAME&timeout=DURATION]"
+const form = "hazelcast://[user:password@]host[:port][,host[:port]…][?cluster=NAME&map=NAME&timeout=DURATION&…]"
 
 // target is what a URL says: where, and with which settings.
 type target struct {
@@ -22,14 +21,26 @@ type target struct {
 	opts  Options
 }
 
-// parameters are the URL parameters that are known, with what each does to the options.
-var parameters = urlparam.Set[Options]{
-	"cluster": func(o *Options, value string) error { return setName(&o.Cluster, "cluster", value) },
-	"map":     func(o *Options, value string) error { return setName(&o.Map, "map", value) },
-	"timeout": func(o *Options, value string) error { return urlparam.Duration(&o.Timeout, "timeout", value) },
+// settings are what parameters change.
+type settings struct {
+	Options
+	tls tlsFiles
 }
 
-func setName(to *string, name, value string) error {
+// parameters are the URL parameters that are known.
+var parameters = urlparam.Set[settings]{
+	"cluster":         func(s *settings, value string) error { return text(&s.Cluster, "cluster", value) },
+	"map":             func(s *settings, value string) error { return text(&s.Map, "map", value) },
+	"timeout":         func(s *settings, value string) error { return urlparam.Duration(&s.Timeout, "timeout", value) },
+	"max_reply":       func(s *settings, value string) error { return urlparam.Count(&s.MaxReply, "max_reply", value) },
+	"tls":             func(s *settings, value string) error { return enable(&s.tls.on, "tls", value) },
+	"tls_ca":          func(s *settings, value string) error { return text(&s.tls.ca, "tls_ca", value) },
+	"tls_cert":        func(s *settings, value string) error { return text(&s.tls.cert, "tls_cert", value) },
+	"tls_key":         func(s *settings, value string) error { return text(&s.tls.key, "tls_key", value) },
+	"tls_server_name": func(s *settings, value string) error { return text(&s.tls.serverName, "tls_server_name", value) },
+}
+
+func text(to *string, name, value string) error {
 	if value == "" {
 		return fmt.Errorf("%s is empty", name)
 	}
@@ -37,16 +48,22 @@ func setName(to *string, name, value string) error {
 	return nil
 }
 
+func enable(to *bool, name, value string) error {
+	if value != "true" {
+		return fmt.Errorf("%s=%q is not true", name, value)
+	}
+	*to = true
+	return nil
+}
+
 // Parameters returns the names of the URL parameters that Open knows, sorted.
 func Parameters() []string { return parameters.Names() }
 
-// parse reads a URL of the form above. The hosts are taken apart here: net/url knows only one. The URL itself is never part
-// of an error: it may hold a password.
+// parse reads a URL of the form above, and reports every problem. The hosts are taken apart here: net/url knows only one.
+// The URL itself is never part of an error: it may hold a password.
 func parse(raw string, o *Options) (target, error) {
 	opts, err := o.resolve()
-	if err != nil {
-		return target{}, err
-	}
+	problems := []error{err}
 	malformed := errors.New("hazelcastconn: malformed URL (not shown, it may hold a password): want " + form)
 	scheme, rest, ok := strings.Cut(raw, "://")
 	if !ok || scheme != Scheme {
@@ -67,48 +84,23 @@ func parse(raw string, o *Options) (target, error) {
 	if err != nil || u.Fragment != "" || strings.Trim(u.Path, "/") != "" {
 		return target{}, malformed
 	}
-	t := target{opts: opts}
-	for host := range strings.SplitSeq(hosts, ",") {
-		addr, err := address(host)
-		if err != nil {
-			return target{}, err
-		}
-		if !slices.Contains(t.addrs, addr) {
-			t.addrs = append(t.addrs, addr)
-		}
+	t := target{}
+	if t.addrs, err = urlparam.Hosts(hosts, DefaultPort); err != nil {
+		problems = append(problems, fmt.Errorf("hazelcastconn: %w", err))
 	}
-	if u.User != nil && t.opts.Username == "" {
-		t.opts.Username = u.User.Username()
-		t.opts.Password, _ = u.User.Password()
+	s := settings{Options: opts}
+	if u.User != nil && s.Username == "" {
+		s.Username = u.User.Username()
+		s.Password, _ = u.User.Password()
 	}
-	err = parameters.Apply(&t.opts, u.RawQuery)
-	if err != nil {
-		err = fmt.Errorf("hazelcastconn: %w", err)
+	if err := parameters.Apply(&s, u.RawQuery); err != nil {
+		problems = append(problems, fmt.Errorf("hazelcastconn: %w", err))
 	}
-	t.opts = t.opts.withDefaults()
-	return t, err
-}
-
-func address(host string) (string, error) {
-	name, port, err := net.SplitHostPort(host)
-	if err != nil {
-		name, port = strings.Trim(host, "[]"), DefaultPort
-		if strings.Contains(name, ":") && !strings.HasPrefix(host, "[") {
-			return "", fmt.Errorf("hazelcastconn: %q is not host:port", host)
-		}
+	if s.TLS, err = s.tls.apply(s.TLS); err != nil {
+		problems = append(problems, fmt.Errorf("hazelcastconn: %w", err))
 	}
-	if name == "" {
-		name = "localhost"
-	}
-	for _, c := range port {
-		if c < '0' || c > '9' {
-			return "", fmt.Errorf("hazelcastconn: port %q is not a number", port)
-		}
-	}
-	if port == "" {
-		port = DefaultPort
-	}
-	return net.JoinHostPort(strings.ToLower(name), port), nil
+	t.opts = s.withDefaults()
+	return t, errors.Join(problems...)
 }
 
 // server is the identity that two URLs of the same map share, whatever the order of their addresses.

@@ -18,8 +18,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func TestURL(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct{ url, server, redacted string }{
-		{"hazelcast://", "localhost:5701/dev/strata", "hazelcast://localhost:5701?cluster=dev&map=strata"},
-		{"hazelcast://B:1,a,[::1]:9,B:1/?cluster=c&map=m", "[::1]:9,a:5701,b:1/c/m", "hazelcast://b:1,a:5701,[::1]:9?cluster=c&map=m"},
+		{"hazelcast://localhost", "localhost:5701/dev/strata", "hazelcast://localhost:5701?cluster=dev&map=strata"},
+		{"hazelcast://B:1,a,[::1]:9/?cluster=c&map=m", "[::1]:9,a:5701,b:1/c/m", "hazelcast://b:1,a:5701,[::1]:9?cluster=c&map=m"},
 		{"hazelcast://u:p%40ss@h", "h:5701/dev/strata", "hazelcast://u:xxxxx@h:5701?cluster=dev&map=strata"},
 		{"hazelcast://u:p@ss@h,i", "h:5701,i:5701/dev/strata", "hazelcast://u:xxxxx@h:5701,i:5701?cluster=dev&map=strata"},
 	} {
@@ -45,8 +45,8 @@ func TestURL(t *testing.T) {
 func TestBadURL(t *testing.T) {
 	t.Parallel()
 	for _, url := range []string{
-		"", "hazelcast", "redis://h", "user:sesame@h://x", "hazelcast://user:sesame@h:port", "hazelcast://user:sesame@h/path",
-		"hazelcast://h?timeout=0s", "hazelcast://h?timeout=x", "hazelcast://h?cluster=", "hazelcast://h?a=b",
+		"", "hazelcast", "hazelcast://", "hazelcast://h,h", "redis://h", "user:sesame@h://x", "hazelcast://user:sesame@h:port", "hazelcast://user:sesame@h/path",
+		"hazelcast://h?timeout=0s", "hazelcast://h?max_reply=0", "hazelcast://h?tls=no", "hazelcast://h?tls_ca=/nowhere", "hazelcast://h?tls_cert=a", "hazelcast://h?timeout=x", "hazelcast://h?cluster=", "hazelcast://h?a=b",
 		"hazelcast://h?map=a&map=b", "hazelcast://h#f", "hazelcast://::1:2:3", "hazelcast://user:sesame%zz@h", "hazelcast://user:sesame@h?%zz",
 	} {
 		c, err := hazelcastconn.Open(url, nil)
