@@ -114,6 +114,9 @@ func (f Format[V]) Reseal(dst, body []byte, from, to Seal, edit func(*Envelope))
 
 // appendValue appends the envelope that holds v, without its checksum.
 func (f Format[V]) appendValue(dst []byte, e *Envelope, v V) ([]byte, error) {
+	if e.compressed() {
+		return dst, fmt.Errorf("codec: encode %T as %v: the extension for compression is the format's own", v, f.Codec.ID())
+	}
 	head := *e
 	head.Codec, head.Schema = f.Codec.ID(), f.Codec.Schema()
 	out, err := appendHead(dst, &head)
