@@ -119,7 +119,7 @@ func (c *Cache[K, V]) look(ctx context.Context, opts *call, w *want[K, V], found
 	e, err := c.decode(w, h, body)
 	switch {
 	case err != nil:
-		c.n.undecodable.Add(1)
+		c.n.cannotDecode(err)
 		c.event(EventUndecodable, w.remoteKey, err)
 	case w.anew && e.stale(mono.Now()):
 		w.held = e

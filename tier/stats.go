@@ -1,6 +1,11 @@
 package tier
 
-import "sync/atomic"
+import (
+	"errors"
+	"sync/atomic"
+
+	"github.com/strata-cache/strata/codec"
+)
 
 // Stats counts what a cache did since it was made.
 type Stats struct {
@@ -16,14 +21,15 @@ type Stats struct {
 	RefusedFills uint64 // loaded values that the remote tier did not take, because somebody else wrote the key
 	Fenced       uint64 // reads of the source because somebody was writing the key
 
-	RemoteErrors uint64 // remote reads and writes that failed
-	Undecodable  uint64 // remote records that could not be used: each is a miss
-	Writes       uint64 // keys set
-	Invalidated  uint64 // keys invalidated here
-	Received     uint64 // keys, tags and clears that other nodes announced
-	Flushes      uint64 // times that the whole local tier was given up
-	LocalCost    int64  // what the local tier holds now, in bytes as Weigh counts them
-	Trusted      bool   // local values may be served now because the bus is heard
+	RemoteErrors  uint64                   // remote reads and writes that failed
+	Undecodable   uint64                   // remote records that could not be used: each is a miss
+	UndecodableBy [codec.NumReasons]uint64 // of these, those of each codec.Reason
+	Writes        uint64                   // keys set
+	Invalidated   uint64                   // keys invalidated here
+	Received      uint64                   // keys, tags and clears that other nodes announced
+	Flushes       uint64                   // times that the whole local tier was given up
+	LocalCost     int64                    // what the local tier holds now, in bytes as Weigh counts them
+	Trusted       bool                     // local values may be served now because the bus is heard
 }
 
 // counters are the parts of Stats that are counted. Hits are counted apart: see hits.
@@ -31,7 +37,16 @@ type counters struct {
 	remoteHits, misses, staleHits, negativeHits        atomic.Uint64
 	loads, loadErrors, refreshes, refusedFills, fenced atomic.Uint64
 	remoteErrors, undecodable                          atomic.Uint64
+	undecodableBy                                      [codec.NumReasons]atomic.Uint64
 	writes, invalidated, received, flushes             atomic.Uint64
+}
+
+// cannotDecode counts a remote record that could not be used.
+func (n *counters) cannotDecode(err error) {
+	n.undecodable.Add(1)
+	if d, ok := errors.AsType[*codec.DecodeError](err); ok && d.Reason < codec.NumReasons {
+		n.undecodableBy[d.Reason].Add(1)
+	}
 }
 
 // hits counts local hits, spread so that readers on several cores do not share a cache line.
@@ -69,6 +84,9 @@ func (c *Cache[K, V]) Stats() Stats {
 		Received:     c.n.received.Load(),
 		Flushes:      c.n.flushes.Load(),
 		Trusted:      c.trusted(),
+	}
+	for r := range s.UndecodableBy {
+		s.UndecodableBy[r] = c.n.undecodableBy[r].Load()
 	}
 	if c.local != nil {
 		s.LocalCost = c.local.size()
