@@ -24,26 +24,29 @@ var errRange = errors.New("memcached: count: the sum is not between -2^62 and 2^
 
 // Count implements driver.Counter.
 func (s *store) Count(ctx context.Context, key string, delta int64, ttl time.Duration) (int64, error) {
-	server := s.pool.Pick(key)
 	for range 8 {
+		owner := s.pool.Pick(key)
 		var incarnation string
-		err := server.Read(ctx, func(session *memcachedconn.Session) error {
+		err := owner.Read(ctx, func(session *memcachedconn.Session) error {
 			incarnation = session.Incarnation()
 			_, err := session.Get() // asks for the nonce only
 			return err
 		})
+		if errors.Is(err, memcachedconn.ErrChanged) {
+			continue
+		}
 		if err != nil {
 			return 0, err
 		}
 		var sum int64
-		_, err = server.Do(ctx, func(session *memcachedconn.Session) (err error) {
+		_, err = owner.Do(ctx, func(session *memcachedconn.Session) (err error) {
 			if session.Incarnation() != incarnation {
 				return errLaterLife
 			}
 			sum, err = count(session.Client(), session.Key(key), delta, expiration(ttl, time.Now()))
 			return err
 		})
-		if !errors.Is(err, errLaterLife) && !errors.Is(err, memcache.ErrCacheMiss) && !errors.Is(err, memcache.ErrNotStored) {
+		if !errors.Is(err, errLaterLife) && !errors.Is(err, memcachedconn.ErrChanged) && !errors.Is(err, memcache.ErrCacheMiss) && !errors.Is(err, memcache.ErrNotStored) {
 			return sum, err
 		}
 	}

@@ -1,7 +1,6 @@
 package memcached_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -12,7 +11,6 @@ import (
 
 	"github.com/strata-cache/strata/backend"
 	"github.com/strata-cache/strata/backend/driver"
-	"github.com/strata-cache/strata/backend/memcached"
 	"github.com/strata-cache/strata/backend/record"
 	"github.com/strata-cache/strata/internal/server"
 	"github.com/strata-cache/strata/internal/servertest"
@@ -41,16 +39,7 @@ func own(t testing.TB, n int, args ...string) []*server.Server {
 // open opens a Store that is closed at the end of the test.
 func open(t testing.TB, url string) *backend.Store {
 	t.Helper()
-	s, err := memcached.Open(context.Background(), url, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Errorf("Close: %v", err)
-		}
-	})
-	return s
+	return openWith(t, url, nil)
 }
 
 func value(body string, ttl time.Duration) ([]byte, record.Token) {

@@ -19,11 +19,11 @@ import (
 
 func TestOpenNamesEveryProblem(t *testing.T) {
 	t.Parallel()
-	_, err := memcached.Open(t.Context(), "memcached://u:secret@a:1,a:1,b:x?timeout=-1s&nonsense=1&item_size=7&pool=", &memcached.Options{Connections: -1})
+	_, err := memcached.Open(t.Context(), "memcached://u%zz:secret@a:1,a:1,b:x?timeout=-1s&nonsense=1&item_size=7&pool=", &memcached.Options{Connections: -1})
 	if err == nil {
 		t.Fatal("no error")
 	}
-	for _, want := range []string{"credentials", "a:1 is named twice", `server "b": its port`, "timeout=", `"nonsense"`, "item_size=", "pool=", "Options.Connections"} {
+	for _, want := range []string{"percent-encoded", "a:1 is named twice", `server "b": its port`, "timeout=", `"nonsense"`, "item_size=", "pool=", "Options.Connections"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("does not say %s: %v", want, err)
 		}

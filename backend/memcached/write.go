@@ -56,13 +56,13 @@ func (s *store) Write(ctx context.Context, ops []driver.Op) []driver.Effect {
 
 // write applies the ops at one key.
 func (s *store) write(ctx context.Context, down *downs, ops []driver.Op, effects []driver.Effect, chain []int) {
-	server := s.pool.Pick(ops[chain[0]].Key)
+	server := s.pool.Pick(ops[chain[0]].Key).String()
 	for _, i := range chain {
 		if err := down.get(server); err != nil {
 			effects[i] = driver.Effect{Outcome: driver.Unsent, Err: err}
 			continue
 		}
-		effects[i] = driver.Loop(ctx, swapper{server}, ops[i], time.Now)
+		effects[i] = driver.Loop(ctx, swapper{s.pool}, ops[i], time.Now)
 		var gone *memcachedconn.UnavailableError
 		if errors.As(effects[i].Err, &gone) {
 			down.set(server, effects[i].Err)
@@ -73,20 +73,21 @@ func (s *store) write(ctx context.Context, down *downs, ops []driver.Op, effects
 // downs are the servers that failed during one Write.
 type downs struct{ m sync.Map }
 
-func (d *downs) set(server *memcachedconn.Server, err error) { d.m.Store(server, err) }
+func (d *downs) set(server string, err error) { d.m.Store(server, err) }
 
-func (d *downs) get(server *memcachedconn.Server) error {
+func (d *downs) get(server string) error {
 	if err, ok := d.m.Load(server); ok {
 		return err.(error)
 	}
 	return nil
 }
 
-// A swapper is memcached's compare-and-swap on one server.
-type swapper struct{ server *memcachedconn.Server }
+// A swapper is memcached's compare-and-swap.
+type swapper struct{ pool *memcachedconn.Pool }
 
 // A handle is the state that Load saw.
 type handle struct {
+	owner       memcachedconn.Owner
 	incarnation string // of the server: ids of another one mean nothing
 	there       bool   // there was an item, too short to be a record perhaps
 	id          uint64 // its CAS id
@@ -97,20 +98,26 @@ var errLaterLife = errors.New("memcached: another incarnation")
 
 // Load implements driver.Swapper.
 func (s swapper) Load(ctx context.Context, key string) (current []byte, h handle, err error) {
-	err = s.server.Read(ctx, func(session *memcachedconn.Session) error {
-		items, err := session.Get(key)
-		if err != nil {
-			return err
-		}
-		current, h = nil, handle{incarnation: session.Incarnation()}
-		if item := items[0]; item != nil {
-			h.there, h.id = true, item.CasID
-			if len(item.Value) >= record.HeaderLen {
-				current = item.Value
+	for range turns {
+		owner := s.pool.Pick(key)
+		err = owner.Read(ctx, func(session *memcachedconn.Session) error {
+			items, err := session.Get(key)
+			if err != nil {
+				return err
 			}
+			current, h = nil, handle{owner: owner, incarnation: session.Incarnation()}
+			if item := items[0]; item != nil {
+				h.there, h.id = true, item.CasID
+				if len(item.Value) >= record.HeaderLen {
+					current = item.Value
+				}
+			}
+			return nil
+		})
+		if !errors.Is(err, memcachedconn.ErrChanged) {
+			break
 		}
-		return nil
-	})
+	}
 	return current, h, err
 }
 
@@ -119,7 +126,7 @@ func (s swapper) CompareAndSwap(ctx context.Context, key string, h handle, next 
 	if next == nil && !h.there {
 		return driver.Done, nil
 	}
-	sent, err := s.server.Do(ctx, func(session *memcachedconn.Session) error {
+	sent, err := h.owner.Do(ctx, func(session *memcachedconn.Session) error {
 		if session.Incarnation() != h.incarnation {
 			return errLaterLife
 		}
@@ -137,6 +144,7 @@ func (s swapper) CompareAndSwap(ctx context.Context, key string, h handle, next 
 	case err == nil:
 		return driver.Done, nil
 	case errors.Is(err, errLaterLife),
+		errors.Is(err, memcachedconn.ErrChanged),
 		errors.Is(err, memcache.ErrNotStored),   // add: something is there now
 		errors.Is(err, memcache.ErrCASConflict), // cas: something else is there now
 		errors.Is(err, memcache.ErrCacheMiss):   // cas: nothing is there now

@@ -13,13 +13,37 @@ var past = time.Unix(1, 0)
 
 // A conn is a connection in the hands of gomemcache. One call uses it at a time.
 type conn struct {
-	net.Conn
-	tag, nonce string // of the server's incarnation, from the handshake
+	net.Conn          // TLS, if that is in use
+	raw      net.Conn // the TCP connection below: closing it never blocks, which that of TLS does
+
+	// From the handshake:
+	pool       string  // its name
+	mark       string  // value of the pool's item on the server
+	nonce, pid string  // of the server
+	life       string  // names its incarnation
+	roster     *roster // by which it may be used
+	tags       map[tenancy]string
 
 	reply       replies
 	wrote       bool // the call wrote something
 	writeFailed bool // and could not write all
 	broken      bool // gomemcache gave it up
+}
+
+// says tells what was learned of the server.
+func (c *conn) says() string { return c.life + c.mark }
+
+// tag returns what keys begin with that the server owns since then.
+func (c *conn) tag(since tenancy) string {
+	tag, ok := c.tags[since]
+	if !ok {
+		if c.tags == nil {
+			c.tags = make(map[tenancy]string)
+		}
+		tag = digest(c.nonce, c.pid, c.pool, since.ID)
+		c.tags[since] = tag
+	}
+	return tag
 }
 
 // begin prepares the next call.
@@ -56,7 +80,7 @@ func (c *conn) Read(b []byte) (int, error) {
 
 func (c *conn) Close() error {
 	c.broken = true
-	return c.Conn.Close()
+	return c.raw.Close()
 }
 
 // replies follows the stream of replies and looks at each header before gomemcache does, which allocates whatever length it

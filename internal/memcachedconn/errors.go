@@ -57,7 +57,11 @@ const (
 	replyNoMemory = "SERVER_ERROR out of memory storing object"
 )
 
+// ErrCredentials says that a server does not take the user name and password, or wants some.
+var ErrCredentials = errors.New("the server does not accept the user name and password, or wants some")
+
 var (
+	errCut        = errors.New("cut off until a change of the pool is done")
 	errNoAnswer   = errors.New("no answer in time")
 	errBusy       = errors.New("all connections are busy")
 	errForeign    = errors.New("a reply for a key that was not asked for")

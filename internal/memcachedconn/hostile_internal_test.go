@@ -45,8 +45,8 @@ func fake(t *testing.T, reply func(nth int) string) *Pool {
 				}
 				switch {
 				case line == "stats\r\n":
-					io.WriteString(c, "NOT_STORED\r\nVALUE "+NonceKey+" 0 16\r\n"+fakeNonce+"\r\nEND\r\nSTAT pid 1\r\nEND\r\n")
-				case strings.HasPrefix(line, "gets "):
+					io.WriteString(c, "NOT_STORED\r\nVALUE "+NonceKey+" 0 16 1\r\n"+fakeNonce+"\r\nEND\r\nSTAT pid 1\r\nEND\r\n")
+				case strings.HasPrefix(line, "gets ") && strings.Contains(line, NonceKey+" "):
 					n++
 					tag := line[strings.Index(line, NonceKey)+len(NonceKey)+1:][:tagLen]
 					answer := strings.ReplaceAll(reply(n), "TAG", tag)
@@ -157,7 +157,7 @@ func TestAReadIsRepeatedOnceOnADeadConnection(t *testing.T) {
 func TestASlowDripEndsInTime(t *testing.T) {
 	t.Parallel()
 	a, b := net.Pipe()
-	c := &conn{Conn: a, reply: replies{itemSize: 100}}
+	c := &conn{Conn: a, raw: a, reply: replies{itemSize: 100}}
 	if err := c.begin(time.Now().Add(50 * time.Millisecond)); err != nil {
 		t.Fatal(err)
 	}

@@ -5,47 +5,60 @@ import (
 	"net"
 	"strings"
 	"sync"
-	"time"
+	"sync/atomic"
 
 	"github.com/bradfitz/gomemcache/memcache"
 
 	"github.com/strata-cache/strata/internal/sentinel"
 )
 
-// A Pool is a fixed set of servers. Its methods, and those of its servers, are safe for concurrent use, also with Close.
+// A Pool is a set of servers. Its methods, and those of its owners, are safe for concurrent use, also with Close.
 type Pool struct {
-	servers []*Server // by name
-	opts    Options
-	native  *memcache.Client
-	ctx     context.Context // ends with Close; it ends dialling
-	cancel  context.CancelFunc
+	seeds    []string // by name
+	secure   bool
+	opts     Options
+	markKey  string
+	standing atomic.Pointer[standing]
+	keeper   *keeper // nil: the servers are the seeds, for ever
+	native   *memcache.Client
+	ctx      context.Context // ends with Close; it ends dialling
+	cancel   context.CancelFunc
 
-	mu     sync.Mutex
-	closed bool                            // guarded by mu
-	hooks  []func(server, identity string) // guarded by mu; replaced, never changed in place
-	calls  sync.WaitGroup                  // Add only under mu while not closed
+	mu      sync.Mutex
+	closed  bool                            // guarded by mu
+	servers []*Server                       // guarded by mu; those of the past too while they are in use
+	hooks   []func(server, identity string) // guarded by mu; replaced, never changed in place
+	calls   sync.WaitGroup                  // Add only under mu while not closed
 }
 
 // Open returns the pool that the URL names. It does not talk to the servers. A bad URL or bad options fail with every
 // problem.
 func Open(rawURL string, o *Options) (*Pool, error) {
-	names, opts, err := parse(rawURL, o)
+	t, err := parse(rawURL, o)
 	if err != nil {
 		return nil, err
 	}
-	p := &Pool{opts: opts}
+	p := &Pool{seeds: t.servers, secure: t.secure, opts: t.opts, markKey: markKey(&t.opts)}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
-	for _, name := range names {
-		p.servers = append(p.servers, newServer(p, name))
-	}
 	p.native = memcache.NewFromSelector(selector{p})
-	p.native.Timeout = opts.Timeout
-	p.native.MaxIdleConns = opts.Connections
+	p.native.Timeout = p.opts.Timeout
+	p.native.MaxIdleConns = p.opts.Connections
+	p.native.DialContext = p.dialNative
+	if p.opts.Membership != nil {
+		p.keeper = newKeeper(p)
+		return p, nil
+	}
+	l := list{Members: make(map[string]tenancy)}
+	for _, name := range p.seeds {
+		l.Members[name] = tenancy{}
+	}
+	p.standing.Store(fixed(newRoster(l, func(name string) *Server {
+		s := newServer(p, name)
+		p.servers = append(p.servers, s)
+		return s
+	})))
 	return p, nil
 }
-
-// Servers returns the servers, by name. The slice must not be changed.
-func (p *Pool) Servers() []*Server { return p.servers }
 
 // Options returns the settings, defaults and URL included.
 func (p *Pool) Options() Options { return p.opts }
@@ -54,13 +67,12 @@ func (p *Pool) Options() Options { return p.opts }
 // own and none of this package's care. It belongs to p.
 func (p *Pool) Native() *memcache.Client { return p.native }
 
-// String names the servers as a URL.
+// String names the servers of the URL, as a URL.
 func (p *Pool) String() string {
-	names := make([]string, len(p.servers))
-	for i, s := range p.servers {
-		names[i] = s.name
+	if p.secure {
+		return schemeSecure + "://" + strings.Join(p.seeds, ",")
 	}
-	return scheme + "://" + strings.Join(names, ",")
+	return scheme + "://" + strings.Join(p.seeds, ",")
 }
 
 // OnServer registers a hook that is called with a server's name and incarnation on each new connection before it is
@@ -89,7 +101,13 @@ func (p *Pool) Close() error {
 	p.mu.Unlock()
 	if first {
 		p.cancel()
-		for _, s := range p.servers {
+		if p.keeper != nil {
+			p.keeper.tasks.Wait()
+		}
+		p.mu.Lock()
+		servers := p.servers
+		p.mu.Unlock()
+		for _, s := range servers {
 			s.close()
 		}
 	}
@@ -110,29 +128,6 @@ func (p *Pool) enter() error {
 
 func (p *Pool) isClosed() bool { return p.ctx.Err() != nil }
 
-// dial returns a connection to s that has shaken hands.
-func (p *Pool) dial(ctx context.Context, s *Server, deadline time.Time) (*conn, error) {
-	ctx, cancel := context.WithDeadline(ctx, deadline)
-	defer cancel()
-	defer context.AfterFunc(p.ctx, cancel)()
-	var d net.Dialer
-	nc, err := d.DialContext(ctx, "tcp", s.name)
-	if err != nil {
-		return nil, err
-	}
-	defer context.AfterFunc(ctx, func() { nc.SetDeadline(past) })()
-	tag, nonce, err := handshake(nc, p.opts.Pool)
-	if err == nil {
-		err = ctx.Err()
-	}
-	if err != nil {
-		nc.Close()
-		return nil, err
-	}
-	p.connected(s.name, tag)
-	return &conn{Conn: nc, tag: tag, nonce: nonce, reply: replies{itemSize: p.opts.ItemSize}}, nil
-}
-
 // selector places the keys of the native client: those that begin as ours do go where ours go.
 type selector struct{ p *Pool }
 
@@ -140,11 +135,19 @@ func (s selector) PickServer(key string) (net.Addr, error) {
 	if len(key) > MaxPrefix && key[tagLen] == ':' {
 		key = key[MaxPrefix:]
 	}
-	return s.p.Pick(key).addr, nil
+	owner := s.p.Pick(key)
+	if owner.server == nil {
+		return nil, s.p.unknown(nil)
+	}
+	return owner.server.addr, nil
 }
 
 func (s selector) Each(f func(net.Addr) error) error {
-	for _, server := range s.p.servers {
+	st := s.p.standing.Load()
+	if st.roster == nil {
+		return s.p.unknown(st.err)
+	}
+	for _, server := range st.roster.members {
 		if err := f(server.addr); err != nil {
 			return err
 		}

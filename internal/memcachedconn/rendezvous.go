@@ -27,20 +27,3 @@ func mix(h uint64) uint64 {
 	h = (h ^ h>>27) * 0x94d049bb133111eb
 	return h ^ h>>31
 }
-
-// Pick returns the server that owns key: the one with the highest score. It depends on the names of the servers and on the
-// key's braced part only. Where scores are equal, the server first by name wins.
-func (p *Pool) Pick(key string) *Server {
-	best := p.servers[0]
-	if len(p.servers) == 1 {
-		return best
-	}
-	k := hash(braced(key))
-	var highest uint64
-	for _, s := range p.servers {
-		if score := mix(k ^ s.seed); score > highest {
-			best, highest = s, score
-		}
-	}
-	return best
-}

@@ -23,7 +23,7 @@ func TestRemovingAServerMovesItsKeysOnly(t *testing.T) {
 	const n = 30000
 	for i := range n {
 		key := fmt.Sprintf("products/1/{%d}", i)
-		before, after := three.Pick(key).name, two.Pick(key).name
+		before, after := three.Pick(key).String(), two.Pick(key).String()
 		shares[before]++
 		if before != "b:11211" && before != after {
 			t.Fatalf("%q moves from %s to %s", key, before, after)
@@ -55,7 +55,7 @@ func TestPlacementIsFixedForEver(t *testing.T) {
 	p := pool(t, "memcached://10.0.0.1:11211,10.0.0.2:11211,10.0.0.3:11211")
 	got := ""
 	for i := range 16 {
-		got += p.Pick(fmt.Sprintf("k%d", i)).name[7:8]
+		got += p.Pick(fmt.Sprintf("k%d", i)).String()[7:8]
 	}
 	if want := "3122321113321323"; got != want {
 		t.Errorf("%s, want %s", got, want)
@@ -68,7 +68,7 @@ func TestTheNativeClientPlacesStoredKeysAlike(t *testing.T) {
 	for i := range 100 {
 		key := fmt.Sprintf("k%d", i)
 		addr, err := selector{p}.PickServer("AbCdEf-_:" + key)
-		if err != nil || addr.String() != p.Pick(key).name {
+		if err != nil || addr.String() != p.Pick(key).String() {
 			t.Fatal(key, addr, err)
 		}
 	}

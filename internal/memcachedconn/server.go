@@ -12,17 +12,17 @@ import (
 	"github.com/strata-cache/strata/internal/sentinel"
 )
 
-// A Server is one server of a pool.
+// A Server is one server of a pool, with its connections.
 type Server struct {
 	pool *Pool
 	name string
 	addr serverAddr
-	seed uint64
 	room chan struct{} // one token for each call under way
 
 	mu     sync.Mutex
 	closed bool               // guarded by mu
-	tag    string             // guarded by mu; incarnation of the newest connection
+	left   bool               // guarded by mu; it is no member any more
+	newest string             // guarded by mu; what the newest connection says of the server
 	idle   []*slot            // guarded by mu; the last one was used last
 	open   map[*slot]struct{} // guarded by mu; idle or in use
 }
@@ -47,48 +47,22 @@ func newServer(p *Pool, name string) *Server {
 		pool: p,
 		name: name,
 		addr: serverAddr(name),
-		seed: mix(hash(name)),
 		room: make(chan struct{}, p.opts.Connections),
 		open: make(map[*slot]struct{}),
 	}
 }
 
-// String returns host:port.
-func (s *Server) String() string { return s.name }
-
-// Do runs fn with a connection and ends it when ctx or the time is over. sent is false if surely no whole command of fn
-// left this process. Errors of fn that are an answer pass untouched; ctx's error too; any other is an *UnavailableError,
-// a *ReplyError, or sentinel.ErrClosed.
-func (s *Server) Do(ctx context.Context, fn func(*Session) error) (sent bool, err error) {
-	sent, _, err = s.do(ctx, time.Now().Add(s.pool.opts.Timeout), false, fn)
-	return sent, err
-}
-
-// Read is Do for an fn that may run twice: it does, on a new connection, if a pooled one turns out to be dead or of an
-// earlier incarnation.
-func (s *Server) Read(ctx context.Context, fn func(*Session) error) error {
-	deadline := time.Now().Add(s.pool.opts.Timeout)
-	_, stale, err := s.do(ctx, deadline, false, fn)
-	if stale {
-		_, _, err = s.do(ctx, deadline, true, fn)
-	}
-	return err
-}
-
-func (s *Server) do(ctx context.Context, deadline time.Time, fresh bool, fn func(*Session) error) (sent, stale bool, err error) {
-	if err := ctx.Err(); err != nil {
-		return false, false, err
-	}
-	if err := s.pool.enter(); err != nil {
-		return false, false, err
-	}
-	defer s.pool.calls.Done()
+// do is Owner.do on this server.
+func (s *Server) do(ctx context.Context, deadline time.Time, fresh bool, o Owner, fn func(*Session) error) (sent, stale bool, err error) {
 	if err := s.enter(ctx, deadline); err != nil {
 		return false, false, err
 	}
 	defer func() { <-s.room }()
 
-	sl, err := s.take(ctx, deadline, fresh)
+	sl, err := s.take(ctx, deadline, fresh, o.roster)
+	if err == ErrChanged {
+		return false, false, err
+	}
 	if err != nil {
 		return false, false, s.classify(ctx, err)
 	}
@@ -99,7 +73,7 @@ func (s *Server) do(ctx context.Context, deadline time.Time, fresh bool, fn func
 		c.broken = true
 	} else {
 		stop := context.AfterFunc(ctx, func() { c.Conn.SetDeadline(past) })
-		session := Session{slot: sl}
+		session := Session{owner: o, slot: sl}
 		err = fn(&session)
 		if !stop() { // its deadline is, or is about to be, in the past
 			c.broken = true
@@ -151,14 +125,17 @@ func (s *Server) enter(ctx context.Context, deadline time.Time) error {
 	}
 }
 
-// take returns the connection used last, or a new one.
-func (s *Server) take(ctx context.Context, deadline time.Time, fresh bool) (*slot, error) {
+// take returns the connection used last, or a new one. If that is of another list than r it stays for others.
+func (s *Server) take(ctx context.Context, deadline time.Time, fresh bool, r *roster) (*slot, error) {
 	s.mu.Lock()
-	if n := len(s.idle); n > 0 && !fresh {
+	for n := len(s.idle); n > 0 && !fresh; n = len(s.idle) {
 		sl := s.idle[n-1]
 		s.idle = s.idle[:n-1]
-		s.mu.Unlock()
-		return sl, nil
+		if sl.conn.roster == r {
+			s.mu.Unlock()
+			return sl, nil
+		}
+		s.dropLocked(sl)
 	}
 	s.mu.Unlock()
 	c, err := s.pool.dial(ctx, s, deadline)
@@ -169,14 +146,21 @@ func (s *Server) take(ctx context.Context, deadline time.Time, fresh bool) (*slo
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed {
-		c.Conn.Close()
-		return nil, sentinel.ErrClosed
+	if s.closed || s.left {
+		c.raw.Close()
+		if s.closed {
+			return nil, sentinel.ErrClosed
+		}
+		return nil, ErrChanged
 	}
 	s.open[sl] = struct{}{}
-	if s.tag != c.tag { // what was read and written before is out of date
-		s.tag = c.tag
+	if says := c.says(); s.newest != says { // what was read and written before is out of date
+		s.newest = says
 		s.dropIdleLocked()
+	}
+	if c.roster != r {
+		s.putLocked(sl)
+		return nil, ErrChanged
 	}
 	return sl, nil
 }
@@ -199,7 +183,11 @@ func newSlot(c *conn, addr net.Addr) *slot {
 func (s *Server) put(sl *slot) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed || sl.conn.broken || sl.conn.tag != s.tag || len(s.idle) >= cap(s.room) {
+	s.putLocked(sl)
+}
+
+func (s *Server) putLocked(sl *slot) {
+	if s.closed || s.left || sl.conn.broken || sl.conn.says() != s.newest || len(s.idle) >= cap(s.room) {
 		s.dropLocked(sl)
 		return
 	}
@@ -213,7 +201,7 @@ func (s *Server) drop(sl *slot) {
 }
 
 func (s *Server) dropLocked(sl *slot) {
-	sl.conn.Conn.Close()
+	sl.conn.raw.Close()
 	delete(s.open, sl)
 }
 
@@ -238,9 +226,18 @@ func (s *Server) close() {
 	s.closed = true
 	s.idle = nil
 	for sl := range s.open {
-		sl.conn.Conn.Close()
+		sl.conn.raw.Close()
 	}
 	clear(s.open)
+}
+
+// retire closes what is idle, and reports whether there still is something in use.
+func (s *Server) retire() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.left = true
+	s.dropIdleLocked()
+	return len(s.open) > 0 || len(s.room) > 0
 }
 
 // classify says what a failure of the connection means to the caller.

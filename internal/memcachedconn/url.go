@@ -3,6 +3,7 @@ package memcachedconn
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,61 +12,110 @@ import (
 )
 
 const (
-	scheme      = "memcached"
-	defaultPort = "11211"
+	scheme       = "memcached"
+	schemeSecure = "memcacheds"
+	defaultPort  = "11211"
 )
 
-// parameters are the URL parameters that are known, with what each does to the options.
-var parameters = urlparam.Set[Options]{
-	"timeout":     func(o *Options, value string) error { return urlparam.Duration(&o.Timeout, "timeout", value) },
-	"connections": func(o *Options, value string) error { return urlparam.Count(&o.Connections, "connections", value) },
-	"item_size": func(o *Options, value string) error {
+const form = "memcached://[user:password@]host[:port][,host[:port]…][?parameter=value…], or memcacheds:// for TLS"
+
+// A target is what a URL and options say.
+type target struct {
+	servers []string // sorted
+	secure  bool
+	opts    Options
+	files   urlparam.TLSFiles
+}
+
+// parameters are the URL parameters that are known, with what each does to a target.
+var parameters = urlparam.Set[target]{
+	"timeout":     func(t *target, value string) error { return urlparam.Duration(&t.opts.Timeout, "timeout", value) },
+	"connections": func(t *target, value string) error { return urlparam.Count(&t.opts.Connections, "connections", value) },
+	"item_size": func(t *target, value string) error {
 		n, err := strconv.Atoi(value)
 		if err != nil || n < minItemSize || n > maxItemSize {
 			return fmt.Errorf("item_size=%q is not a number of bytes from %d to %d", value, minItemSize, maxItemSize)
 		}
-		o.ItemSize = n
+		t.opts.ItemSize = n
 		return nil
 	},
-	"pool": func(o *Options, value string) error {
+	"pool": func(t *target, value string) error {
 		if value == "" || len(value) > maxPoolName {
 			return fmt.Errorf("pool=%q is empty or longer than %d bytes", value, maxPoolName)
 		}
-		o.Pool = value
+		t.opts.Pool = value
 		return nil
 	},
+}
+
+func init() {
+	urlparam.AddTLS(parameters, func(t *target) *urlparam.TLSFiles { return &t.files })
 }
 
 // Parameters returns the names of the URL parameters that Open knows, sorted.
 func Parameters() []string { return parameters.Names() }
 
-// parse reads memcached://host[:port][,host[:port]…][?parameter=value…] and returns the servers, sorted.
-// Errors never quote what may be a password.
-func parse(raw string, o *Options) (servers []string, opts Options, err error) {
-	opts, err = o.resolve()
+// parse reads a URL of the form above. Errors name every problem, and never quote what may be a password.
+func parse(raw string, o *Options) (target, error) {
+	var t target
 	var problems []error
 	add := func(err error) {
 		if err != nil {
 			problems = append(problems, err)
 		}
 	}
+	opts, err := o.resolve()
 	add(err)
-	rest, ok := strings.CutPrefix(raw, scheme+"://")
-	if !ok {
-		return nil, opts, errors.New("memcachedconn: want a URL like memcached://host:11211,host:11211")
+	t.opts = opts
+	known, rest, ok := strings.Cut(raw, "://")
+	if !ok || known != scheme && known != schemeSecure {
+		return t, errors.New("memcachedconn: want a URL like " + form)
 	}
-	rest, query, _ := strings.Cut(rest, "?")
-	rest = strings.TrimSuffix(rest, "/")
-	if at := strings.LastIndexByte(rest, '@'); at >= 0 {
-		add(errors.New("the URL has credentials, which are not supported"))
-		rest = rest[at+1:]
+	t.secure = known == schemeSecure
+	authority, query, _ := strings.Cut(rest, "?")
+	user, hosts, found := cutLast(authority, "@")
+	if !found && strings.Contains(query, "@") {
+		return t, errors.New("memcachedconn: malformed URL (not shown, it may hold a password): want " + form)
 	}
-	servers, err = urlparam.Hosts(rest, defaultPort)
+	if found {
+		add(t.opts.readUser(user))
+	}
+	add(t.opts.checkUser())
+	t.servers, err = urlparam.Hosts(strings.TrimSuffix(hosts, "/"), defaultPort)
 	add(err)
-	add(parameters.Apply(&opts, query))
-	slices.Sort(servers)
+	slices.Sort(t.servers)
+	add(parameters.Apply(&t, query))
+	switch {
+	case t.secure:
+		t.opts.TLS, err = t.files.Config(t.opts.TLS)
+		add(err)
+	case t.opts.TLS != nil:
+		add(errors.New("Options.TLS is set but the URL is memcached://: use memcacheds://"))
+	case t.files != urlparam.TLSFiles{}:
+		add(errors.New("the URL has parameters of TLS but is memcached://: use memcacheds://"))
+	}
 	if err := errors.Join(problems...); err != nil {
-		return nil, opts, fmt.Errorf("memcachedconn: %w", err)
+		return t, fmt.Errorf("memcachedconn: %w", err)
 	}
-	return servers, opts, nil
+	return t, nil
+}
+
+// readUser takes user:password, percent-encoded, from a URL.
+func (o *Options) readUser(s string) error {
+	name, password, _ := strings.Cut(s, ":")
+	var errName, errPassword error
+	o.Username, errName = url.PathUnescape(name)
+	o.Password, errPassword = url.PathUnescape(password)
+	if errName != nil || errPassword != nil {
+		return errors.New("the URL's user name or password is not percent-encoded")
+	}
+	return nil
+}
+
+// cutLast cuts s around the last sep; without one, all is behind it.
+func cutLast(s, sep string) (before, after string, found bool) {
+	if i := strings.LastIndex(s, sep); i >= 0 {
+		return s[:i], s[i+len(sep):], true
+	}
+	return "", s, false
 }
