@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/strata-cache/strata/backend/driver"
 	"github.com/strata-cache/strata/internal/sentinel"
 )
 
@@ -19,8 +20,9 @@ const (
 // while fewer than [flights] are under way travels alone at once, in its caller's goroutine, and whatever waits when one
 // returns leaves together. So a read joins only what was not sent before the read began.
 type batcher struct {
-	fetch    func(ctx context.Context, keys []string) ([][]byte, error)
+	fetch    func(ctx context.Context, keys []string) []driver.Result
 	timeout  time.Duration
+	server   string // for errors
 	off      bool
 	workers  sync.WaitGroup
 	recycled sync.Pool // of *request with an empty channel and a stopped timer
@@ -37,17 +39,12 @@ type batcher struct {
 type request struct {
 	ctx    context.Context
 	key    string
-	answer chan answer // of one, so that a worker never waits
+	answer chan driver.Result // of one, so that a worker never waits
 	timer  *time.Timer
 }
 
-type answer struct {
-	record []byte
-	err    error
-}
-
 // newBatcher starts the workers. close ends them.
-func newBatcher(fetch func(context.Context, []string) ([][]byte, error), timeout time.Duration, off bool) *batcher {
+func newBatcher(fetch func(context.Context, []string) []driver.Result, timeout time.Duration, off bool) *batcher {
 	b := &batcher{fetch: fetch, timeout: timeout, off: off}
 	b.wake = sync.NewCond(&b.mu)
 	if !off {
@@ -92,11 +89,8 @@ func (b *batcher) get(ctx context.Context, key string) ([]byte, error) {
 }
 
 func (b *batcher) alone(ctx context.Context, key string) ([]byte, error) {
-	found, err := b.fetch(ctx, []string{key})
-	if err != nil {
-		return nil, err
-	}
-	return found[0], nil
+	found := b.fetch(ctx, []string{key})
+	return found[0].Record, found[0].Err
 }
 
 // landed ends a flight.
@@ -112,7 +106,7 @@ func (b *batcher) landed() {
 func (b *batcher) request(ctx context.Context, key string) *request {
 	r, ok := b.recycled.Get().(*request)
 	if !ok {
-		r = &request{answer: make(chan answer, 1), timer: time.NewTimer(b.timeout)}
+		r = &request{answer: make(chan driver.Result, 1), timer: time.NewTimer(b.timeout)}
 	} else {
 		r.timer.Reset(b.timeout)
 	}
@@ -133,16 +127,16 @@ func (b *batcher) await(ctx context.Context, r *request) ([]byte, error) {
 	case a := <-r.answer:
 		return b.take(r, a)
 	default:
-		return nil, fmt.Errorf("redis: get: no answer within %v: %w", b.timeout, sentinel.ErrUnavailable)
+		return nil, fmt.Errorf("redis: get: %s: no answer within %v: %w", b.server, b.timeout, sentinel.ErrUnavailable)
 	}
 }
 
 // take returns an answer, and keeps the request, which no worker knows any more.
-func (b *batcher) take(r *request, a answer) ([]byte, error) {
+func (b *batcher) take(r *request, a driver.Result) ([]byte, error) {
 	r.timer.Stop()
 	r.ctx, r.key = nil, ""
 	b.recycled.Put(r)
-	return a.record, a.err
+	return a.Record, a.Err
 }
 
 // work sends batches until the batcher is closed and nobody waits.
@@ -194,21 +188,19 @@ func (b *batcher) send(batch []*request) {
 	if len(keys) == 0 {
 		return
 	}
-	found, err := b.fetch(context.Background(), keys)
-	answers := make([]answer, len(batch)) // all made before the first is given: its receiver may change the bytes
+	found := b.fetch(context.Background(), keys)
+	answers := make([]driver.Result, len(batch)) // all made before the first is given: its receiver may change the bytes
 	given := make([]bool, len(keys))
 	for n, r := range batch {
 		i, ok := asked[r.key]
 		switch {
 		case !ok: // its caller left before the batch was sent
-			answers[n].err = r.ctx.Err()
-		case err != nil:
-			answers[n].err = err
+			answers[n].Err = r.ctx.Err()
 		case given[i]:
-			answers[n].record = slices.Clone(found[i])
+			answers[n] = driver.Result{Record: slices.Clone(found[i].Record), Err: found[i].Err}
 		default:
 			given[i] = true
-			answers[n].record = found[i]
+			answers[n] = found[i]
 		}
 	}
 	for n, r := range batch {

@@ -26,7 +26,7 @@ type wire struct {
 	reply chan error // one for each call
 }
 
-func (w *wire) fetch(ctx context.Context, keys []string) ([][]byte, error) {
+func (w *wire) fetch(ctx context.Context, keys []string) []driver.Result {
 	w.mu.Lock()
 	w.sent = append(w.sent, keys)
 	w.mu.Unlock()
@@ -36,14 +36,13 @@ func (w *wire) fetch(ctx context.Context, keys []string) ([][]byte, error) {
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
-	if err != nil {
-		return nil, err
-	}
-	found := make([][]byte, len(keys))
+	found := make([]driver.Result, len(keys))
 	for i, k := range keys {
-		found[i] = []byte(k)
+		if found[i].Err = err; err == nil {
+			found[i].Record = []byte(k)
+		}
 	}
-	return found, nil
+	return found
 }
 
 func TestReadsThatWaitTravelTogether(t *testing.T) {

@@ -15,17 +15,6 @@ import (
 // errWrongType says that something that is no string is at a key of ours.
 var errWrongType = errors.New("the key holds something else than a record (a list, hash, set …)")
 
-// refusals are the server's answers to a client that it does not let in.
-var refusals = []struct{ prefix, meaning string }{
-	{"NOAUTH", "the server wants a password, and none was given"},
-	{"WRONGPASS", "the server refused the user or password"},
-	{"invalid password", "the server refused the password"},
-	{"AUTH <password> called without any password", "a password was given, and the server has none"},
-	{"Client sent AUTH, but no password is set", "a password was given, and the server has none"},
-	{"NOPERM", "the server does not let this user do that"},
-	{"DB index is out of range", "the server has no such database"},
-}
-
 // harmless are the beginnings of the answers of a server that did nothing. The scripts write in their last step only, so
 // an error within one, too, means that nothing was written. Any other answer counts as an unknown outcome.
 var harmless = []string{
@@ -34,22 +23,21 @@ var harmless = []string{
 	"increment or decrement would overflow",
 }
 
-// explain says in err what was asked of which server. A context's own error passes untouched. NOAUTH and its like are as
-// unavailable as a server that is down.
-func (d *store) explain(what string, err error) error {
+// explain says in err what was asked of which server. A context's own error passes untouched. Who is not let in finds the
+// server as unavailable as one that is down.
+func (d *store) explain(what, server string, err error) error {
 	if err == nil || isContext(err) {
 		return err
 	}
-	for _, r := range refusals {
-		if goredis.HasErrorPrefix(err, r.prefix) {
-			return fmt.Errorf("redis: %s: %s: %s (%w): %w", what, d.conn.Server(), r.meaning, err, sentinel.ErrUnavailable)
-		}
-	}
-	if goredis.HasErrorPrefix(err, "WRONGTYPE") {
-		return fmt.Errorf("redis: %s: %s: %w: %w", what, d.conn.Server(), errWrongType, err)
-	}
-	if isReply(err) {
-		return fmt.Errorf("redis: %s: %s: %w", what, d.conn.Server(), redisconn.Classify(err))
+	switch {
+	case redisconn.Denied(err):
+		return fmt.Errorf("redis: %s: %w", what, d.conn.Explain(server, err))
+	case !d.conn.Clustered() && goredis.HasErrorPrefix(err, "MOVED "):
+		return fmt.Errorf("redis: %s: %s: the server is a member of a cluster: open it as redis-cluster:// (%w): %w", what, server, err, sentinel.ErrUnavailable)
+	case goredis.HasErrorPrefix(err, "WRONGTYPE"):
+		return fmt.Errorf("redis: %s: %s: %w: %w", what, server, errWrongType, err)
+	case isReply(err), errors.As(err, new(senseless)):
+		return fmt.Errorf("redis: %s: %s: %w", what, server, redisconn.Classify(err))
 	}
 	return fmt.Errorf("redis: %s: %w", what, err)
 }
@@ -64,10 +52,8 @@ func failed(err error) driver.Effect {
 }
 
 func didNothing(err error) bool {
-	for _, r := range refusals {
-		if goredis.HasErrorPrefix(err, r.prefix) {
-			return true
-		}
+	if redisconn.Denied(err) {
+		return true
 	}
 	for _, prefix := range harmless {
 		if goredis.HasErrorPrefix(err, prefix) {

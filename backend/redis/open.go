@@ -2,7 +2,6 @@ package redis
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/strata-cache/strata/backend"
@@ -11,13 +10,19 @@ import (
 
 func init() {
 	opener := func(ctx context.Context, url string) (*backend.Store, error) { return Open(ctx, url, nil) }
-	backend.Register("redis", opener)
-	backend.Register("rediss", opener)
+	for _, scheme := range redisconn.Schemes() {
+		backend.Register(scheme, opener)
+	}
 }
 
-// Open returns a Store on the server that the URL names: redis://[user:password@]host[:port][/db][?parameter=value…], or
-// rediss:// for TLS. It does not wait for the server: one that is down shows in the first call. Bad options and
-// parameters are an error that names each. Close the Store when done.
+// Open returns a Store on the Redis that the URL names:
+//
+//	redis://[user:password@]host[:port][/db][?parameter=value…]
+//	redis-sentinel://[user:password@]host[:port],host[:port]…/MASTER[/db][?…]
+//	redis-cluster://[user:password@]host[:port],host[:port]…[?…]
+//
+// or the same with rediss for TLS. It does not wait for the servers: one that is down shows in the first call. Bad options
+// and parameters are an error that names each. Close the Store when done.
 func Open(_ context.Context, url string, o *Options) (*backend.Store, error) {
 	d, err := open(url, o)
 	if err != nil {
@@ -30,24 +35,22 @@ func open(url string, o *Options) (*store, error) {
 	if o == nil {
 		o = &Options{}
 	}
-	problems := o.validate(url)
-	settings := o.conn()
-	if problems != nil {
-		settings = nil // the URL's problems are named in one go with these
-	}
 	d := &store{}
-	if settings != nil {
-		settings.OnConnect = d.identity.connected
-	}
+	settings := o.conn()
+	settings.OnConnect = d.identity.connected
 	conn, err := redisconn.Open(url, settings)
 	if err != nil {
-		return nil, errors.Join(problems, fmt.Errorf("redis: open: %w", err))
+		return nil, fmt.Errorf("redis: open: %w", err)
 	}
-	if problems != nil {
-		return nil, errors.Join(problems, conn.Close())
+	d.conn = conn
+	n := 1
+	if conn.Clustered() {
+		n = stripes
 	}
-	d.conn, d.client = conn, conn.Client()
-	d.identity.server = conn.Server()
-	d.batch = newBatcher(d.fetch, conn.Timeout(), o.NoBatching)
+	for range n {
+		b := newBatcher(d.fetch, conn.Timeout(), o.NoBatching)
+		b.server = conn.Server()
+		d.batchers = append(d.batchers, b)
+	}
 	return d, nil
 }

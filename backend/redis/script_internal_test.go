@@ -245,7 +245,7 @@ func TestAFenceOutlivesItsExpiryByTheSlack(t *testing.T) {
 	}
 }
 
-func put(t *testing.T, c *goredis.Client, key string, b []byte) {
+func put(t *testing.T, c goredis.UniversalClient, key string, b []byte) {
 	t.Helper()
 	err := c.Del(context.Background(), key).Err()
 	if b != nil && err == nil {
@@ -256,7 +256,7 @@ func put(t *testing.T, c *goredis.Client, key string, b []byte) {
 	}
 }
 
-func raw(t *testing.T, c *goredis.Client, key string) []byte {
+func raw(t *testing.T, c goredis.UniversalClient, key string) []byte {
 	t.Helper()
 	b, err := c.Get(context.Background(), key).Bytes()
 	if err == goredis.Nil {

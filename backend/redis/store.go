@@ -2,7 +2,10 @@ package redis
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
+	"sync"
 
 	goredis "github.com/redis/go-redis/v9"
 
@@ -10,15 +13,15 @@ import (
 	"github.com/strata-cache/strata/internal/redisconn"
 )
 
-// maxRecord is Redis's own limit of a string, with its default proto-max-bulk-len.
-const maxRecord = 512 << 20
+// stripes is how many batchers a cluster has, each for a range of slots: a member that hangs holds up the reads of its
+// ranges only.
+const stripes = 16
 
-// store is the driver. What it sends at once is for one server; keys that belong together share a {hash tag}, so that
-// several servers change how commands are grouped and nothing else.
+// store is the driver. It knows one server at a time: which, and whether it sends a command on to another, is the matter of
+// its connection.
 type store struct {
 	conn     *redisconn.Conn
-	client   goredis.UniversalClient
-	batch    *batcher
+	batchers []*batcher // one, of a cluster stripes
 	identity identity
 }
 
@@ -32,14 +35,37 @@ var _ interface {
 	driver.Native
 } = (*store)(nil)
 
-// Ping makes one round trip.
-func (d *store) Ping(ctx context.Context) error {
-	_, err := call(ctx, d, "ping", func(ctx context.Context) (string, error) { return d.client.Ping(ctx).Result() })
-	return err
+// batcher returns the one for a key.
+func (d *store) batcher(key string) *batcher {
+	if len(d.batchers) == 1 {
+		return d.batchers[0]
+	}
+	return d.batchers[redisconn.Slot(key)*stripes/redisconn.Slots]
 }
 
-// MaxRecord is Redis's own limit.
-func (d *store) MaxRecord() int { return maxRecord }
+// Ping makes one round trip to every primary.
+func (d *store) Ping(ctx context.Context) error {
+	primaries, err := d.conn.Primaries(ctx)
+	if err != nil {
+		return d.explain("ping", d.conn.Server(), err)
+	}
+	failures := make([]error, len(primaries))
+	var asking sync.WaitGroup
+	for i, n := range primaries {
+		asking.Go(func() { // ends with its command
+			_, err := redisconn.DoAt(ctx, d.conn, n, func(ctx context.Context) (string, error) { return n.Client().Ping(ctx).Result() })
+			failures[i] = d.explain("ping", n.Server(), err)
+		})
+	}
+	asking.Wait()
+	if err := ctx.Err(); err != nil && slices.Contains(failures, err) {
+		return err
+	}
+	return errors.Join(failures...)
+}
+
+// MaxRecord is the longest string that is taken from a server. Redis's own limit is 512 MiB.
+func (d *store) MaxRecord() int { return d.conn.MaxValue() }
 
 // String is the URL without password and parameters.
 func (d *store) String() string { return d.conn.Redacted() }
@@ -49,7 +75,9 @@ func (d *store) GoString() string { return fmt.Sprintf("redis.store(%s)", d.conn
 
 // Close lets what is under way end, which takes at most about the timeout.
 func (d *store) Close() error {
-	d.batch.close()
+	for _, b := range d.batchers {
+		b.close()
+	}
 	return d.conn.Close()
 }
 
@@ -57,15 +85,11 @@ func (d *store) Close() error {
 func (d *store) As(target any) bool {
 	switch t := target.(type) {
 	case **goredis.Client:
-		if t != nil {
-			*t = d.conn.Client()
-			return true
-		}
+		return t != nil && !d.conn.Clustered() && assign(t, d.conn.Client())
+	case **goredis.ClusterClient:
+		return t != nil && d.conn.Clustered() && assign(t, d.conn.Client())
 	case *goredis.UniversalClient:
-		if t != nil {
-			*t = d.client
-			return true
-		}
+		return t != nil && assign(t, d.conn.Client())
 	case **redisconn.Conn:
 		if t != nil {
 			*t = d.conn
@@ -75,8 +99,10 @@ func (d *store) As(target any) bool {
 	return false
 }
 
-// call runs fn within the timeout and explains its error. A result that comes with an error counts.
-func call[T any](ctx context.Context, d *store, what string, fn func(ctx context.Context) (T, error)) (T, error) {
-	value, err := redisconn.Do(ctx, d.conn, fn)
-	return value, d.explain(what, err)
+func assign[C goredis.UniversalClient](target *C, client goredis.UniversalClient) bool {
+	c, ok := client.(C)
+	if ok {
+		*target = c
+	}
+	return ok
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/strata-cache/strata/backend/driver"
 	"github.com/strata-cache/strata/backend/record"
+	"github.com/strata-cache/strata/internal/redisconn"
 	"github.com/strata-cache/strata/internal/sentinel"
 )
 
@@ -20,9 +21,28 @@ const (
 	maxSent     = 4 << 20
 )
 
-// Write sends the ops in pipelines of one script call each. No pipeline has a key twice: where the server lacks the
-// script for one op and got it, from somebody else, before the next, sending the first again would change their order.
+// Write sends the ops to the servers that own their keys, to all of them at the same time.
 func (d *store) Write(ctx context.Context, ops []driver.Op) []driver.Effect {
+	keys := make([]string, len(ops))
+	for i := range ops {
+		keys[i] = ops[i].Key
+	}
+	groups, err := d.conn.Groups(ctx, keys)
+	if err != nil {
+		return repeat(len(ops), driver.Effect{Outcome: driver.Unsent, Err: d.explain("write", d.conn.Server(), err)})
+	}
+	return spread(groups, ops, func(g redisconn.Group, ops []driver.Op) []driver.Effect {
+		if g.Err != nil {
+			return repeat(len(ops), driver.Effect{Outcome: driver.Unsent, Err: d.explain("write", d.conn.Server(), g.Err)})
+		}
+		return d.writeTo(ctx, g.Node, ops)
+	})
+}
+
+// writeTo sends the ops in pipelines of one script call each. No pipeline has a key twice: where the server lacks the script
+// for one op and got it, from somebody else, before the next, or sends one op on to another server, sending the first again
+// would change their order.
+func (d *store) writeTo(ctx context.Context, n *redisconn.Node, ops []driver.Op) []driver.Effect {
 	effects := make([]driver.Effect, len(ops))
 	for from := 0; from < len(ops); {
 		if err := ctx.Err(); err != nil {
@@ -30,7 +50,7 @@ func (d *store) Write(ctx context.Context, ops []driver.Op) []driver.Effect {
 			break
 		}
 		to := from + part(ops[from:])
-		if err := d.apply(ctx, ops[from:to], effects[from:to]); err != nil {
+		if err := d.apply(ctx, n, ops[from:to], effects[from:to]); err != nil {
 			// The server did not answer. Later ops wait for nothing, and do not overtake what may be under way.
 			fill(effects[to:], driver.Effect{Outcome: driver.Unsent, Err: err})
 			break
@@ -59,8 +79,8 @@ func part(ops []driver.Op) int {
 
 // apply sends ops with different keys, once more those for which the server lacked the script, and sets their effects. It
 // returns the error of a call in which the connection failed.
-func (d *store) apply(ctx context.Context, ops []driver.Op, effects []driver.Effect) error {
-	again, err := d.send(ctx, ops, effects, nil)
+func (d *store) apply(ctx context.Context, n *redisconn.Node, ops []driver.Op, effects []driver.Effect) error {
+	again, err := d.send(ctx, n, ops, effects, nil)
 	if err != nil || len(again) == 0 {
 		return err
 	}
@@ -70,13 +90,13 @@ func (d *store) apply(ctx context.Context, ops []driver.Op, effects []driver.Eff
 		}
 		return err
 	}
-	_, err = d.send(ctx, ops, effects, again)
+	_, err = d.send(ctx, n, ops, effects, again)
 	return err
 }
 
 // send sends the ops, or only those at the indexes in some, with the whole script, and sets their effects. It returns the
 // indexes of those for which the server lacked the script.
-func (d *store) send(ctx context.Context, ops []driver.Op, effects []driver.Effect, some []int) (lacking []int, err error) {
+func (d *store) send(ctx context.Context, n *redisconn.Node, ops []driver.Op, effects []driver.Effect, some []int) (lacking []int, err error) {
 	indexes := some
 	if some == nil {
 		indexes = make([]int, len(ops))
@@ -84,43 +104,12 @@ func (d *store) send(ctx context.Context, ops []driver.Op, effects []driver.Effe
 			indexes[i] = i
 		}
 	}
-	cmds, err := d.run(ctx, "write", func(ctx context.Context) []goredis.Cmder {
+	cmds, err := redisconn.DoAt(ctx, d.conn, n, func(ctx context.Context) ([]goredis.Cmder, error) {
 		cmds := make([]goredis.Cmder, len(indexes))
-		for n, i := range indexes {
-			cmds[n] = applyScript.command(ctx, some != nil, ops[i].Key, arguments(&ops[i]))
+		for at, i := range indexes {
+			cmds[at] = applyScript.command(ctx, some != nil, ops[i].Key, arguments(&ops[i]))
 		}
-		return cmds
-	})
-	for n, i := range indexes {
-		if cmds == nil || !answered(cmds[n]) {
-			effects[i] = failed(err)
-			continue
-		}
-		effects[i] = d.effect(cmds[n].(*goredis.Cmd))
-		if isNoScript(cmds[n].Err()) {
-			lacking = append(lacking, i)
-		}
-	}
-	return lacking, err
-}
-
-// run sends commands in one go, and returns them unless it had to leave them behind. The error is the connection's: what
-// the server answered to each, errors included, is in the commands.
-func (d *store) run(ctx context.Context, what string, make func(context.Context) []goredis.Cmder) ([]goredis.Cmder, error) {
-	return call(ctx, d, what, func(ctx context.Context) ([]goredis.Cmder, error) {
-		cmds := make(ctx)
-		// Each command has its own error.
-		if len(cmds) == 1 {
-			_ = d.client.Process(ctx, cmds[0])
-		} else {
-			pipe := d.client.Pipeline()
-			for _, cmd := range cmds {
-				_ = pipe.Process(ctx, cmd)
-			}
-			if _, err := pipe.Exec(ctx); err != nil {
-				failAll(cmds, err)
-			}
-		}
+		d.conn.Exec(ctx, n, cmds)
 		for _, cmd := range cmds {
 			if !answered(cmd) {
 				return cmds, cmd.Err()
@@ -128,30 +117,30 @@ func (d *store) run(ctx context.Context, what string, make func(context.Context)
 		}
 		return cmds, nil
 	})
-}
-
-// failAll sets err on all commands if none has one: the library leaves them without where a new connection was refused.
-func failAll(cmds []goredis.Cmder, err error) {
-	for _, cmd := range cmds {
-		if cmd.Err() != nil {
-			return
+	err = d.explain("write", n.Server(), err)
+	for at, i := range indexes {
+		if cmds == nil || !answered(cmds[at]) {
+			effects[i] = failed(err) // the connection's; what the server answered to each, errors included, is in the commands
+			continue
+		}
+		effects[i] = d.effect(n, cmds[at].(*goredis.Cmd))
+		if isNoScript(cmds[at].Err()) {
+			lacking = append(lacking, i)
 		}
 	}
-	for _, cmd := range cmds {
-		cmd.SetErr(err)
-	}
+	return lacking, err
 }
 
 func answered(cmd goredis.Cmder) bool { return cmd.Err() == nil || isReply(cmd.Err()) }
 
 // effect reads the script's answer.
-func (d *store) effect(cmd *goredis.Cmd) driver.Effect {
+func (d *store) effect(n *redisconn.Node, cmd *goredis.Cmd) driver.Effect {
 	reply, err := cmd.Result()
 	if errors.Is(err, goredis.Nil) {
 		return driver.Effect{Outcome: driver.Refused}
 	}
 	if err != nil {
-		return failed(d.explain("write", err))
+		return failed(d.explain("write", n.Server(), err))
 	}
 	switch r := reply.(type) {
 	case int64:
@@ -159,7 +148,7 @@ func (d *store) effect(cmd *goredis.Cmd) driver.Effect {
 	case string:
 		return driver.Effect{Outcome: driver.Refused, Found: []byte(r)}
 	}
-	return driver.Effect{Err: fmt.Errorf("redis: write: %s: unexpected answer of type %T: %w", d.conn.Server(), reply,
+	return driver.Effect{Err: fmt.Errorf("redis: write: %s: unexpected answer of type %T: %w", n.Server(), reply,
 		sentinel.ErrUnavailable)}
 }
 

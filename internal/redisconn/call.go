@@ -19,6 +19,15 @@ func (c *Conn) Call(ctx context.Context, fn func(ctx context.Context) error) err
 
 // Do is Call for a function with a result. The result of a call that was left behind is dropped, never shared.
 func Do[T any](ctx context.Context, c *Conn, fn func(ctx context.Context) (T, error)) (T, error) {
+	return do(ctx, c, c.target.server, fn)
+}
+
+// DoAt is Do for commands to one node, which errors then name.
+func DoAt[T any](ctx context.Context, c *Conn, n *Node, fn func(ctx context.Context) (T, error)) (T, error) {
+	return do(ctx, c, n.Server, fn)
+}
+
+func do[T any](ctx context.Context, c *Conn, server func() string, fn func(ctx context.Context) (T, error)) (T, error) {
 	var none T
 	if err := ctx.Err(); err != nil {
 		return none, err
@@ -33,7 +42,7 @@ func Do[T any](ctx context.Context, c *Conn, fn func(ctx context.Context) (T, er
 		defer c.calls.Done()
 		defer cancel()
 		value, err := fn(timed)
-		return value, c.classify(ctx, err)
+		return value, c.classify(ctx, server, err)
 	}
 
 	type result struct {
@@ -50,30 +59,43 @@ func Do[T any](ctx context.Context, c *Conn, fn func(ctx context.Context) (T, er
 	}()
 	select {
 	case r := <-finished:
-		return r.value, c.classify(ctx, r.err)
+		return r.value, c.classify(ctx, server, r.err)
 	case <-timed.Done():
 	}
 	// Both may be ready: an answer that is there is worth more than an unknown outcome.
 	select {
 	case r := <-finished:
-		return r.value, c.classify(ctx, r.err)
+		return r.value, c.classify(ctx, server, r.err)
 	default:
 	}
 	if err := ctx.Err(); err != nil {
 		return none, err
 	}
-	return none, fmt.Errorf("redisconn: %s: no answer within %v: %w", c.Server(), c.Timeout(), sentinel.ErrUnavailable)
+	return none, fmt.Errorf("redisconn: %s: no answer within %v: %w", server(), c.Timeout(), sentinel.ErrUnavailable)
+}
+
+// Failed classifies the error of something that a node's client did outside of DoAt, such as a subscription.
+func (c *Conn) Failed(n *Node, err error) error {
+	if c.nodes.failed != nil {
+		watch(c.nodes.failed).saw(err)
+	}
+	return c.Explain(n.server, c.classify(context.Background(), n.Server, err))
 }
 
 // classify is Classify with the caller's context: the library reports a deadline that passed on the wire as an i/o timeout,
 // and our own deadline, which is a matter of the server, as the context's.
-func (c *Conn) classify(ctx context.Context, err error) error {
+func (c *Conn) classify(ctx context.Context, server func() string, err error) error {
 	if err == nil {
 		return nil
 	}
-	class := classOf(err)
-	if class == answered || class == closedClient {
-		return Classify(err)
+	switch classOf(err) {
+	case answered:
+		return err
+	case closedClient:
+		if c.isClosed() {
+			return Classify(err)
+		}
+		// Else it was closed because it is a server's that is not asked any more.
 	}
 	if cause := ctx.Err(); cause != nil {
 		return cause
@@ -81,5 +103,5 @@ func (c *Conn) classify(ctx context.Context, err error) error {
 	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) {
 		return context.DeadlineExceeded // the socket noticed before the context's timer fired
 	}
-	return &unavailableError{server: c.Server(), cause: err}
+	return &unavailableError{server: server(), cause: err}
 }

@@ -10,33 +10,54 @@ import (
 	"github.com/strata-cache/strata/internal/sentinel"
 )
 
-// Conn is a client of one Redis server, shared by everything in the process that talks to it. Safe for concurrent use.
+// Conn is a client of one Redis: a server, the primary that sentinels watch, or a cluster. Everything in the process that
+// talks to it shares the Conn. Safe for concurrent use.
 type Conn struct {
-	client *redis.Client
-	target target
+	target   target
+	topology topology
+	nodes    *nodes
 
-	// mu guards closed, and that no call begins once it is set.
+	// mu guards what follows, and that no call begins once closed is set.
 	mu     sync.RWMutex
 	closed bool
+	given  redis.UniversalClient // what Client returned, where it is not a node's
 
 	calls sync.WaitGroup // calls under way, abandoned ones included
 	done  chan struct{}  // closed when Close is through
 }
 
-// Open returns a connection for redis://[user:password@]host[:port][/db], or rediss:// for TLS. It does not dial: a server
-// that is down shows in the first call. Parameters of the URL are strict; Parameters lists them. The caller closes it.
+// Open returns a connection for a URL:
+//
+//	redis://[user:password@]host[:port][/db]
+//	redis-sentinel://[user:password@]host[:port],host[:port]…/MASTER[/db]
+//	redis-cluster://[user:password@]host[:port],host[:port]…
+//
+// and the same with rediss for TLS. Credentials are those of the servers; sentinels have their own in the options. It does
+// not dial: a server that is down shows in the first call. Parameters of the URL are strict; Parameters lists them. The
+// caller closes it.
 func Open(rawURL string, o *Options) (*Conn, error) {
 	t, err := parse(rawURL, o)
 	if err != nil {
 		return nil, err
 	}
-	return &Conn{client: redis.NewClient(clientOptions(t)), target: t, done: make(chan struct{})}, nil
+	c := &Conn{target: t, done: make(chan struct{})}
+	switch t.kind {
+	case sentinels:
+		c.topology, c.nodes = newWatched(&c.target)
+	case cluster:
+		c.topology, c.nodes = newMembers(&c.target)
+	default:
+		c.nodes = newNodes(&c.target, nil)
+		node, err := c.nodes.get(t.hosts[0], plain)
+		if err != nil {
+			return nil, err
+		}
+		c.topology = one{node}
+	}
+	return c, nil
 }
 
-// Client returns the library's client. Commands through it obey a context's deadline but not its cancellation: use Call.
-func (c *Conn) Client() *redis.Client { return c.client }
-
-// Server identifies the database, host:port/db, without secrets: two URLs of one database give the same.
+// Server identifies the database by its hosts, without secrets: two URLs of one database give the same.
 func (c *Conn) Server() string { return c.target.server() }
 
 // Redacted returns the URL as it may be shown, without its password and parameters.
@@ -51,12 +72,22 @@ func (c *Conn) GoString() string { return fmt.Sprintf("redisconn.Conn(%s)", c.Re
 // Timeout is the bound of every call.
 func (c *Conn) Timeout() time.Duration { return c.target.opts.Timeout }
 
-// Close waits for the calls under way, at most about Timeout, and closes the client. Calls after it return
+// MaxValue is the length of the longest string that a reply may hold.
+func (c *Conn) MaxValue() int { return c.target.opts.MaxValue }
+
+// DB is the number of the database.
+func (c *Conn) DB() int { return c.target.db }
+
+// Clustered reports whether keys are spread over several servers.
+func (c *Conn) Clustered() bool { return c.target.kind == cluster }
+
+// Close waits for the calls under way, at most about Timeout, and closes all connections. Calls after it return
 // sentinel.ErrClosed. Idempotent; every Close returns after the first is through.
 func (c *Conn) Close() error {
 	c.mu.Lock()
 	first := !c.closed
 	c.closed = true
+	given := c.given
 	c.mu.Unlock()
 	if !first {
 		<-c.done
@@ -64,7 +95,14 @@ func (c *Conn) Close() error {
 	}
 	defer close(c.done)
 	c.calls.Wait()
-	if err := c.client.Close(); err != nil {
+	c.topology.close()
+	err := c.nodes.close()
+	if given != nil {
+		if e := given.Close(); err == nil {
+			err = e
+		}
+	}
+	if err != nil {
 		return fmt.Errorf("redisconn: close %s: %w", c.Server(), err)
 	}
 	return nil
@@ -79,4 +117,10 @@ func (c *Conn) begin() error {
 	}
 	c.calls.Add(1)
 	return nil
+}
+
+func (c *Conn) isClosed() bool {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.closed
 }

@@ -2,7 +2,6 @@ package redisconn
 
 import (
 	"context"
-	"crypto/tls"
 	"net"
 	"time"
 
@@ -13,18 +12,19 @@ import (
 // unacknowledged is after how many timeouts the kernel gives up on a connection whose packets nobody acknowledges.
 const unacknowledged = 4
 
-// clientOptions are the settings that doc.go explains.
-func clientOptions(t target) *redis.Options {
-	return &redis.Options{
+type dialFunc = func(ctx context.Context, network, addr string) (net.Conn, error)
+
+// clientOptions are the settings of the client of one server, which doc.go explains.
+func (t *target) clientOptions(addr string) *redis.Options {
+	o := &redis.Options{
 		Network:    "tcp",
-		Addr:       t.addr,
+		Addr:       addr,
 		DB:         t.db,
 		Username:   t.opts.Username,
 		Password:   t.opts.Password,
 		ClientName: t.opts.ClientName,
-		Protocol:   2,
-		Dialer:     dialer(t),
-		OnConnect:  t.opts.OnConnect,
+		Protocol:   t.opts.Protocol,
+		Dialer:     t.dialer(),
 
 		MaxRetries:            -1,
 		DialerRetries:         1,
@@ -33,26 +33,48 @@ func clientOptions(t target) *redis.Options {
 		WriteTimeout:          t.opts.Timeout,
 		PoolTimeout:           t.opts.Timeout,
 		PoolSize:              t.opts.PoolSize,
+		PipelinePoolSize:      -1, // no second pool: PoolSize would not be the limit, and a dial that fails would be repeated
+		MinIdleConns:          t.opts.MinIdle,
+		ConnMaxIdleTime:       t.opts.MaxIdleTime,
+		ConnMaxLifetime:       t.opts.MaxAge,
+		ConnMaxLifetimeJitter: t.opts.MaxAge / 10,
 		ContextTimeoutEnabled: true,
 
 		DisableIdentity:          true,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	}
+	if t.opts.Credentials != nil {
+		o.CredentialsProviderContext = t.askForCredentials
+	}
+	return o
 }
 
 // dialer returns the function that makes a connection, of TLS where the URL says so.
-func dialer(t target) func(ctx context.Context, network, addr string) (net.Conn, error) {
-	plain := &net.Dialer{
-		Timeout:   t.opts.Timeout,
-		KeepAlive: 15 * time.Second,
-		Control:   userTimeout(unacknowledged * t.opts.Timeout),
+func (t *target) dialer() dialFunc {
+	dial := t.opts.Dialer
+	if dial == nil {
+		dial = (&net.Dialer{
+			Timeout:   t.opts.Timeout,
+			KeepAlive: 15 * time.Second,
+			Control:   userTimeout(unacknowledged * t.opts.Timeout),
+		}).DialContext
+	} else {
+		own := dial
+		dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			conn, err := own(ctx, network, addr)
+			return conn, asDialError(network, err)
+		}
 	}
-	if !t.tls {
-		return plain.DialContext
+	if t.tls {
+		dial = overTLS(dial, t.opts.TLS)
 	}
-	config := &tls.Config{}
-	if t.opts.TLS != nil {
-		config = t.opts.TLS.Clone()
+	return guarding(dial, t.opts.MaxValue)
+}
+
+// asDialError makes whatever a user's Dialer returns an error by which nothing was sent.
+func asDialError(network string, err error) error {
+	if err == nil || isDial(err) {
+		return err
 	}
-	return (&tls.Dialer{NetDialer: plain, Config: config}).DialContext
+	return &net.OpError{Op: "dial", Net: network, Err: err}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
@@ -27,12 +28,18 @@ func Classify(err error) error {
 	}
 }
 
-// NotSent reports whether a failed command certainly never left this process: no connection was made, or none was free, or
-// the client was closed. False means unknown.
+// NotSent reports whether a failed command certainly did not reach a server: no connection was made or could be used, or
+// none was free, or the client was closed. False means unknown.
 func NotSent(err error) bool {
+	var unused *connectError
+	return isDial(err) || errors.As(err, &unused) || isOurs(err) || refusedOverTLS(err) ||
+		errors.Is(err, redis.ErrPoolTimeout) || errors.Is(err, redis.ErrPoolExhausted) ||
+		errors.Is(err, redis.ErrClosed) || errors.Is(err, sentinel.ErrClosed)
+}
+
+func isDial(err error) bool {
 	var op *net.OpError
-	return errors.As(err, &op) && op.Op == "dial" || errors.Is(err, redis.ErrPoolTimeout) ||
-		errors.Is(err, redis.ErrPoolExhausted) || errors.Is(err, redis.ErrClosed) || errors.Is(err, sentinel.ErrClosed)
+	return errors.As(err, &op) && op.Op == "dial"
 }
 
 type class int
@@ -47,20 +54,21 @@ const (
 // refusals are the replies of a server that works but cannot serve now.
 var refusals = []string{
 	"LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "NOREPLICAS", "MISCONF", "BUSY",
-	"max number of clients reached", "OOM",
+	"max number of clients reached", "OOM", "MOVED", "ASK",
 }
 
 func classOf(err error) class {
-	var dialled *net.OpError
 	var reply redis.Error
 	switch {
 	case err == nil, errors.Is(err, redis.Nil), errors.Is(err, sentinel.ErrUnavailable): // the last: classified before
 		return answered
 	case errors.Is(err, redis.ErrClosed), errors.Is(err, sentinel.ErrClosed):
 		return closedClient
-	case errors.As(err, &dialled) && dialled.Op == "dial" && !errors.Is(err, context.Canceled):
+	case isOurs(err):
+		return unreachable
+	case isDial(err) && !errors.Is(err, context.Canceled):
 		return unreachable // a dial that timed out is both a dial error and a deadline
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+	case isContext(err):
 		return ofContext
 	case errors.As(err, &reply):
 		for _, prefix := range refusals {
@@ -111,6 +119,42 @@ func (e *unavailableError) Unwrap() []error {
 }
 
 var errTimedOut = errors.New("timed out")
+
+// connectError says that a connection was made and must not be used.
+type connectError struct{ cause error }
+
+func (e *connectError) Error() string { return "new connection: " + e.cause.Error() }
+func (e *connectError) Unwrap() error { return e.cause }
+
+// lookupError says that nobody told which servers there are.
+type lookupError struct {
+	what   string
+	causes []error // of each that was asked
+}
+
+func (e *lookupError) Error() string {
+	texts := make([]string, len(e.causes))
+	for i, cause := range e.causes {
+		texts[i] = cause.Error()
+	}
+	return "find " + e.what + ": " + strings.Join(texts, "; ")
+}
+
+// Unwrap hides a context's error: it is the question's, and a caller must not take it for its own.
+func (e *lookupError) Unwrap() []error {
+	return slices.DeleteFunc(slices.Clone(e.causes), isContext)
+}
+
+// isOurs reports whether err is an outage that this package noticed by itself.
+func isOurs(err error) bool {
+	var none *credentialsError
+	var lost *lookupError
+	return errors.As(err, &none) || errors.As(err, &lost) || errors.Is(err, errReplica) || errors.Is(err, errNoOwner)
+}
+
+func isContext(err error) bool {
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}
 
 // closedError is sentinel.ErrClosed with the library's words.
 type closedError struct{ cause error }

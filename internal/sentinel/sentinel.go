@@ -11,6 +11,10 @@ var (
 	// ErrUnavailable says that a server could not be reached or did not answer in time.
 	ErrUnavailable = errors.New("unavailable")
 
+	// ErrDenied says that a server does not let the user in, or not do what was asked. Until somebody changes that, trying
+	// again does not help.
+	ErrDenied = errors.New("denied")
+
 	// ErrUnsupported says that this backend, transport or source cannot do what was asked, whatever its state.
 	ErrUnsupported = errors.New("unsupported")
 

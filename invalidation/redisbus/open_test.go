@@ -59,7 +59,7 @@ func TestMistakesAreNamed(t *testing.T) {
 	bus, err := redisbus.New(store{}, nil)
 	try("not on Redis", bus, err)
 	bus, err = redisbus.Open(t.Context(), "redis://u:secret@h:6379?colour=red", nil)
-	try("client_name, pool_size, timeout", bus, err)
+	try("pool_size, protocol", bus, err)
 	bus, err = redisbus.Open(t.Context(), "redis://u:secret@h", &redisbus.Options{Name: "a b"})
 	try("Options.Name", bus, err)
 }

@@ -43,7 +43,7 @@ type names struct{ log, frames, hints string }
 
 func (o *Options) names(conn *redisconn.Conn) names {
 	tag := "{strata:" + o.Name
-	if db := conn.Client().Options().DB; db != 0 {
+	if db := conn.DB(); db != 0 {
 		tag += "@" + strconv.Itoa(db)
 	}
 	tag += "}"

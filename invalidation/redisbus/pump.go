@@ -8,7 +8,6 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/strata-cache/strata/internal/redisconn"
 	"github.com/strata-cache/strata/invalidation"
 )
 
@@ -35,7 +34,7 @@ func (t *transport) pump() {
 			pause = firstPause
 			continue // tell nobody: the next Subscribed says it all, and only if that fails there is an error to report
 		}
-		t.deliver(received{err: fmt.Errorf("redisbus: subscribe at %s: %w", t.conn.Server(), err)})
+		t.deliver(received{err: fmt.Errorf("redisbus: subscribe: %w", err)})
 		timer := time.NewTimer(pause)
 		select {
 		case <-timer.C:
@@ -56,18 +55,22 @@ func (t *transport) deliver(r received) {
 
 // subscription lives through one subscription. It reports whether that came about, and why it ended.
 func (t *transport) subscription() (subscribed bool, err error) {
-	sub := t.conn.Client().Subscribe(t.ctx) // to nothing yet: it dials at the first command
+	n, err := t.conn.Primary(t.ctx, t.names.log)
+	if err != nil {
+		return false, t.conn.Explain(t.conn.Server(), err)
+	}
+	sub := n.Client().Subscribe(t.ctx) // to nothing yet: it dials at the first command
 	t.mu.Lock()
-	t.sub = sub
+	t.sub, t.at = sub, n
 	t.mu.Unlock()
 	defer func() { _ = sub.Close() }() // a second Close does nothing
 
 	if err := t.begin(sub); err != nil {
-		return false, redisconn.Classify(err)
+		return false, t.conn.Failed(n, err)
 	}
 	// The head is read after the server confirmed the subscription: what is published from here on comes by it. What was
 	// published in between comes too, at or below the head, and the bus ignores it.
-	head, err := t.run(t.ctx, nil)
+	head, err := t.head(t.ctx, n)
 	if err != nil {
 		return false, err
 	}
@@ -77,7 +80,7 @@ func (t *transport) subscription() (subscribed bool, err error) {
 		// next. Silence is noticed by the bus, from its heartbeats, and ended by Reconnect.
 		message, err := sub.ReceiveTimeout(t.ctx, 0)
 		if err != nil {
-			return true, redisconn.Classify(err)
+			return true, t.conn.Failed(n, err)
 		}
 		switch m := message.(type) {
 		case *redis.Message:

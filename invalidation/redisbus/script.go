@@ -31,7 +31,7 @@ local incarnation = string.sub(redis.sha1hex(nonce .. '/' .. run .. '/' .. repl)
 // is the nonce of a log that does not exist yet. Without frames it only tells the head. It returns incarnation and n.
 //
 // The channel is an argument and not a key: plain PUBLISH has no slot.
-var appendScript = redis.NewScript(incarnationLua + `
+var appendScript = newScript(incarnationLua + `
 local n = redis.call('HINCRBY', KEYS[1], 'n', #ARGV - 2)
 local before = n - (#ARGV - 2)
 for i = 3, #ARGV do
@@ -43,21 +43,63 @@ return {incarnation, n}
 // positionSize is the length of the position in front of a published frame.
 const positionSize = 32 + 16
 
-// run appends frames, none of which only asks for the head.
-func (t *transport) run(ctx context.Context, frames [][]byte) (invalidation.Position, error) {
-	args := make([]any, 0, 2+len(frames))
-	args = append(args, newNonce(), t.names.frames)
+// publish appends frames at the server that owns the log.
+func (t *transport) publish(ctx context.Context, frames [][]byte) (invalidation.Position, error) {
+	args := make([]any, 0, 1+len(frames))
+	args = append(args, t.names.frames)
 	for _, frame := range frames {
 		args = append(args, frame)
 	}
-	reply, err := redisconn.Do(ctx, t.conn, func(ctx context.Context) ([]any, error) {
-		// Run sends EVALSHA, and EVAL only where the server answered that it does not know the script: nothing runs twice.
-		return appendScript.Run(ctx, t.conn.Client(), []string{t.names.log}, args...).Slice()
-	})
+	reply, err := t.eval(ctx, appendScript, args...)
 	if err != nil {
 		return invalidation.Position{}, err
 	}
 	return readReply(reply)
+}
+
+// head asks n itself, and no other server that it may point to, for the head of the log.
+func (t *transport) head(ctx context.Context, n *redisconn.Node) (invalidation.Position, error) {
+	reply, err := t.evalAt(ctx, n, func(ctx context.Context, cmd *redis.Cmd) { _ = n.Client().Process(ctx, cmd) }, appendScript, t.names.frames)
+	if err != nil {
+		return invalidation.Position{}, err
+	}
+	return readReply(reply)
+}
+
+// A script is sent as its digest. Where the server does not have it, it says so without having done anything, and the source
+// follows: nothing runs twice.
+type script struct{ source, digest string }
+
+func newScript(source string) *script {
+	return &script{source: source, digest: redis.NewScript(source).Hash()}
+}
+
+// eval runs a script at the log, on the server that owns it. ARGV is a fresh nonce, then args. A subscription that is still at
+// another server than the owner ends.
+func (t *transport) eval(ctx context.Context, s *script, args ...any) (any, error) {
+	n, err := t.conn.Primary(ctx, t.names.log)
+	if err != nil {
+		return nil, err
+	}
+	t.follow(n)
+	return t.evalAt(ctx, n, func(ctx context.Context, cmd *redis.Cmd) { t.conn.Exec(ctx, n, []redis.Cmder{cmd}) }, s, args...)
+}
+
+func (t *transport) evalAt(ctx context.Context, n *redisconn.Node, send func(context.Context, *redis.Cmd), s *script, args ...any) (any, error) {
+	run := func(ctx context.Context, name, what string) *redis.Cmd {
+		all := append([]any{name, what, 1, t.names.log, newNonce()}, args...)
+		cmd := redis.NewCmd(ctx, all...)
+		send(ctx, cmd)
+		return cmd
+	}
+	reply, err := redisconn.DoAt(ctx, t.conn, n, func(ctx context.Context) (any, error) {
+		cmd := run(ctx, "evalsha", s.digest)
+		if redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") {
+			cmd = run(ctx, "eval", s.source)
+		}
+		return cmd.Result()
+	})
+	return reply, t.conn.Explain(n.Server(), err)
 }
 
 // newNonce returns the nonce of a log that may have to be created.
@@ -67,8 +109,8 @@ func newNonce() string {
 	return hex.EncodeToString(nonce[:])
 }
 
-func readReply(reply []any) (p invalidation.Position, err error) {
-	if len(reply) == 2 {
+func readReply(answer any) (p invalidation.Position, err error) {
+	if reply, ok := answer.([]any); ok && len(reply) == 2 {
 		text, okText := reply[0].(string)
 		n, okN := reply[1].(int64)
 		if okText && okN && n >= 0 && readIncarnation(&p, text) == nil {
@@ -76,7 +118,7 @@ func readReply(reply []any) (p invalidation.Position, err error) {
 			return p, nil
 		}
 	}
-	return invalidation.Position{}, fmt.Errorf("redisbus: the server's answer %.80q is not a position", fmt.Sprint(reply...))
+	return invalidation.Position{}, fmt.Errorf("redisbus: the server's answer %.80q is not a position", fmt.Sprint(answer))
 }
 
 var errPosition = errors.New("redisbus: a message without a position")

@@ -19,9 +19,10 @@ type transport struct {
 
 	deliveries chan received // from the pump to Receive
 
-	// mu guards sub.
+	// mu guards what follows.
 	mu  sync.Mutex
-	sub *redis.PubSub // the subscription at work, which Reconnect and Close may end; nil between two
+	sub *redis.PubSub   // the subscription at work, which Reconnect and Close may end; nil between two
+	at  *redisconn.Node // where it is
 
 	ctx     context.Context // of the pump
 	cancel  context.CancelFunc
@@ -46,7 +47,7 @@ func newTransport(conn *redisconn.Conn, owned bool, n names) *transport {
 
 // Publish implements invalidation.Transport.
 func (t *transport) Publish(ctx context.Context, frames [][]byte) (invalidation.Position, error) {
-	p, err := t.run(ctx, frames)
+	p, err := t.publish(ctx, frames)
 	if err != nil {
 		return p, t.wrap(ctx, "publish", err)
 	}
@@ -55,11 +56,15 @@ func (t *transport) Publish(ctx context.Context, frames [][]byte) (invalidation.
 
 // Hint implements invalidation.Transport.
 func (t *transport) Hint(ctx context.Context, frame []byte) error {
-	err := t.conn.Call(ctx, func(ctx context.Context) error {
-		return t.conn.Client().Publish(ctx, t.names.hints, frame).Err()
-	})
+	n, err := t.conn.Primary(ctx, t.names.log)
 	if err != nil {
 		return t.wrap(ctx, "hint", err)
+	}
+	_, err = redisconn.DoAt(ctx, t.conn, n, func(ctx context.Context) (int64, error) {
+		return n.Client().Publish(ctx, t.names.hints, frame).Result()
+	})
+	if err != nil {
+		return t.wrap(ctx, "hint", t.conn.Explain(n.Server(), err))
 	}
 	return nil
 }
@@ -93,6 +98,17 @@ func (t *transport) Reconnect() {
 	t.mu.Unlock()
 	if sub != nil {
 		t.closing.Go(func() { _ = sub.Close() }) // ends within a dial's timeout; Close joins it
+	}
+}
+
+// follow ends the subscription if it is at another server than n, which owns the log now. On an old one it would hear nothing,
+// or what nobody else hears.
+func (t *transport) follow(n *redisconn.Node) {
+	t.mu.Lock()
+	elsewhere := t.sub != nil && t.at != n
+	t.mu.Unlock()
+	if elsewhere {
+		t.Reconnect()
 	}
 }
 
