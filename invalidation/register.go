@@ -2,16 +2,23 @@ package invalidation
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
+	"time"
 )
 
 // MaxRegister is the size of the largest value in a register, in bytes.
 const MaxRegister = 64 << 10
 
-// registerTries bounds how often Load begins anew because others changed the register meanwhile.
-const registerTries = 10
+const (
+	// registerTries bounds how often Load begins anew because others changed the register meanwhile.
+	registerTries = 10
+	// registerGrace is how long a node that knows nothing waits for those that know, when the server has restarted: they
+	// must have subscribed anew, for which they pause up to a second.
+	registerGrace = 3 * time.Second
+)
 
 // Register returns the register called name that all nodes of the bus share: one small value, changed by compare-and-swap. It
 // asks no server. Every call for one name returns the same Registry, which lives as long as the bus. Transports that keep no
@@ -39,65 +46,88 @@ func Register(b *Bus, name string) (*Registry, error) {
 
 // Registry is one value that all nodes share, and its epoch: who is in a pool of servers, say. Safe for concurrent use.
 //
-// An epoch stands for one value under one name, for ever: two nodes that hold the same epoch hold the same value, and what was
-// done under an epoch that has passed can be told from what is done now. Epochs that a node sees only grow. To hold that when
-// the server does not keep what it acknowledged, an epoch is more than a counter:
+// An epoch stands for one value under one name, for ever: two nodes that hold the same epoch hold the same value. Epochs that a
+// node sees only grow. To hold that when the server does not keep what it acknowledged, an epoch is more than a counter:
 //
 //   - A new epoch is at least the server's clock in microseconds, so that a server that lost everything does not begin at 1.
-//   - A value that was written in another incarnation of the log, as before a restart, a failover or a restored snapshot, gets a
-//     new epoch from the first node that loads it: nobody can tell which changes are missing behind it.
-//   - A node that finds an older epoch than it has seen, or none, puts back the value that it has seen, above that epoch. So a
-//     server that was emptied is told again what stood there.
+//   - A value that was written in another incarnation of the log, as before a restart, a failover or a restored snapshot, may
+//     not be the last. It gets a new epoch from the first node that loads it, and nothing is swapped from the old one.
+//   - A node that finds an older value than it has seen, or none, puts back the one that it has seen, under a new epoch. A
+//     node that has seen neither waits for such a node, for a while.
 //
-// What remains: a server that lost the last changes, as at a failover, goes on from the value that it kept if a node that had
-// not heard of them looks before one that had. All nodes then agree on that value, under a new epoch.
+// What remains: if no node that is alive has seen the last change, it is gone. LoadSince tells that this may be so.
 type Registry struct {
 	bus    *Bus
 	keeper Registrar
 	name   string
 
-	// mu guards what this node has seen last. Nothing is called while it is held.
-	mu    sync.Mutex
-	epoch uint64
-	value []byte
+	// mu guards the newest that this node has seen. Nothing is called while it is held.
+	mu   sync.Mutex
+	last Registered
 }
 
 // Load returns the value and its epoch; a nil value and epoch 0 if nothing was registered yet. An outage is an error, for which
 // errors.Is finds ErrUnavailable, and never nothing. The value is the caller's.
+//
+// It takes some seconds, and asks the server more than once, for a node that begins just when the server has restarted.
 func (r *Registry) Load(ctx context.Context) (value []byte, epoch uint64, err error) {
+	value, epoch, _, err = r.LoadSince(ctx)
+	return value, epoch, err
+}
+
+// LoadSince is Load, and tells the epoch that the value got when Swap stored it. If that is not its epoch now, the server has
+// restarted, or been restored or replaced since, and what was registered in between may be lost: who acted on it must take the
+// value for older than it looks. The next Swap ends that.
+func (r *Registry) LoadSince(ctx context.Context) (value []byte, epoch, since uint64, err error) {
+	signal, stop := r.Changed()
+	defer stop()
 	ctx, leave, err := r.begin(ctx, "load")
 	if err != nil {
-		return nil, 0, err
+		return nil, 0, 0, err
 	}
 	defer leave(&err)
-	for range registerTries {
-		seen, held := r.seen()
+	var grace context.Context // ends when nobody need be waited for any more
+	for tries := 0; tries < registerTries; tries++ {
+		last := r.seen()
 		found, err := r.keeper.ReadRegister(ctx, r.name)
 		if err != nil {
-			return nil, 0, err
+			return nil, 0, 0, err
 		}
-		w := RegisterWrite{Epoch: found.Epoch}
+		w := RegisterWrite{Value: found.Value, Epoch: found.Epoch, Since: found.Since}
 		switch {
-		case found.Epoch < seen: // the server forgot
-			w.Value = held
+		case found.Since < last.Since: // the server forgot
+			w.Value, w.Since = bytes.Clone(last.Value), last.Since
 		case found.Epoch == 0:
-			return nil, 0, nil
-		case !found.Current:
-			w.Value = found.Value
-		case r.saw(found.Epoch, found.Value):
-			return found.Value, found.Epoch, nil
-		default: // this node has seen more, while that answer was on its way
+			return nil, 0, 0, nil
+		case found.Current && r.saw(found):
+			return found.Value, found.Epoch, found.Since, nil
+		case found.Current: // this node has seen more, while that answer was on its way
 			continue
+		case found.Since > last.Since: // this node does not know it, and somebody may know more
+			if grace == nil {
+				var cancel context.CancelFunc
+				grace, cancel = context.WithTimeout(ctx, registerGrace)
+				defer cancel()
+			}
+			select {
+			case <-signal:
+				tries-- // bounded by grace
+				continue
+			case <-grace.Done():
+				if err := ctx.Err(); err != nil {
+					return nil, 0, 0, err
+				}
+			}
 		}
 		epoch, written, err := r.write(ctx, w)
 		if err != nil {
-			return nil, 0, err
+			return nil, 0, 0, err
 		}
 		if written {
-			return bytes.Clone(w.Value), epoch, nil
+			return w.Value, epoch, w.Since, nil
 		}
 	}
-	return nil, 0, fmt.Errorf("changed at each of %d tries: %w", registerTries, ErrUnavailable)
+	return nil, 0, 0, fmt.Errorf("changed at each of %d tries: %w", registerTries, ErrUnavailable)
 }
 
 // Swap stores value if the epoch that stands is epoch, where 0 means that nothing was registered yet, and returns the epoch that
@@ -128,9 +158,9 @@ func (r *Registry) Changed() (signal <-chan struct{}, stop func()) {
 	return r.bus.changes.watch(r.name)
 }
 
-// write changes the register above all that this node has seen, and remembers it. w.Value must not be changed any more.
+// write changes the register above all that this node has seen, and remembers it. w.Value must not be changed until it returns.
 func (r *Registry) write(ctx context.Context, w RegisterWrite) (epoch uint64, written bool, err error) {
-	w.Above, _ = r.seen()
+	w.Above = r.seen().Epoch
 	w.Frame = encodeRegister(r.bus.node, r.name)
 	epoch, written, err = r.keeper.WriteRegister(ctx, r.name, w)
 	if err != nil || !written {
@@ -139,24 +169,26 @@ func (r *Registry) write(ctx context.Context, w RegisterWrite) (epoch uint64, wr
 	if epoch <= w.Epoch || epoch <= w.Above || epoch > MaxEpoch {
 		return 0, false, fmt.Errorf("the transport gave epoch %d after %d and %d", epoch, w.Epoch, w.Above)
 	}
-	r.saw(epoch, w.Value)
+	r.saw(Registered{Value: w.Value, Epoch: epoch, Since: cmp.Or(w.Since, epoch)})
 	return epoch, true, nil
 }
 
-func (r *Registry) seen() (epoch uint64, value []byte) {
+// seen returns the newest that this node has seen. Nobody changes its value.
+func (r *Registry) seen() Registered {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.epoch, r.value
+	return r.last
 }
 
-// saw remembers a value of the register, and reports whether this node has seen none that is newer.
-func (r *Registry) saw(epoch uint64, value []byte) bool {
+// saw remembers what stood in the register, and reports whether this node has seen nothing that is newer.
+func (r *Registry) saw(found Registered) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if epoch > r.epoch {
-		r.epoch, r.value = epoch, bytes.Clone(value)
+	if found.Epoch > r.last.Epoch {
+		found.Value = bytes.Clone(found.Value)
+		r.last = found
 	}
-	return epoch == r.epoch
+	return found.Epoch == r.last.Epoch
 }
 
 // begin starts a call of the transport, which also ends when the bus closes; Close waits for leave. leave names what failed, and

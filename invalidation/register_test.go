@@ -1,6 +1,7 @@
 package invalidation_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -11,6 +12,9 @@ import (
 	"github.com/strata-cache/strata/invalidation"
 	"github.com/strata-cache/strata/invalidation/membus"
 )
+
+// registerTries is how often a Load is tried while others change the register.
+const registerTries = 10
 
 // keeper is a transport whose registers are functions.
 type keeper struct {
@@ -34,11 +38,12 @@ func server(hub *membus.Hub) (*keeper, *invalidation.Registered) {
 		Transport: hub.Transport(),
 		read:      func(context.Context) (invalidation.Registered, error) { return *stands, nil },
 		write: func(w invalidation.RegisterWrite) (uint64, bool, error) {
-			if w.Epoch != stands.Epoch {
+			if w.Epoch != stands.Epoch || w.Since == 0 && w.Epoch != 0 && !stands.Current {
 				return 0, false, nil
 			}
-			*stands = invalidation.Registered{Value: w.Value, Epoch: max(w.Epoch, w.Above) + 1, Current: true}
-			return stands.Epoch, true, nil
+			epoch := max(w.Epoch, w.Above) + 1
+			*stands = invalidation.Registered{Value: w.Value, Epoch: epoch, Since: cmp.Or(w.Since, epoch), Current: true}
+			return epoch, true, nil
 		},
 	}, stands
 }
@@ -79,19 +84,82 @@ func TestANodePutsBackWhatTheServerForgot(t *testing.T) {
 	t.Parallel()
 	k, stands := server(membus.NewHub())
 	_, r := registry(t, k)
-	*stands = invalidation.Registered{Value: []byte("seven"), Epoch: 7, Current: true}
+	*stands = invalidation.Registered{Value: []byte("seven"), Epoch: 7, Since: 7, Current: true}
 	wantLoad(t, r, "seven", 7)
-	*stands = invalidation.Registered{Value: []byte("three"), Epoch: 3, Current: true} // an old snapshot
+	*stands = invalidation.Registered{Value: []byte("three"), Epoch: 3, Since: 3} // an old snapshot
 	wantLoad(t, r, "seven", 8)
 	*stands = invalidation.Registered{}
 	wantLoad(t, r, "seven", 9)
-	if string(stands.Value) != "seven" || stands.Epoch != 9 {
-		t.Errorf("the server has %q at %d", stands.Value, stands.Epoch)
+	// The same snapshot, which a node that knew no better has taken for the last.
+	*stands = invalidation.Registered{Value: []byte("three"), Epoch: 20, Since: 3, Current: true}
+	wantLoad(t, r, "seven", 21)
+	if string(stands.Value) != "seven" || stands.Epoch != 21 || stands.Since != 7 {
+		t.Errorf("the server has %q at %d since %d", stands.Value, stands.Epoch, stands.Since)
 	}
-	// Of an earlier life, and newer than what this node has seen: the value stays, its epoch does not.
-	*stands = invalidation.Registered{Value: []byte("twenty"), Epoch: 20}
-	wantLoad(t, r, "twenty", 21)
-	wantLoad(t, r, "twenty", 21)
+	// Nothing is lost, but who knows that? The value stays, its epoch does not.
+	stands.Current = false
+	if _, swapped, err := r.Swap(t.Context(), []byte("new"), 21); swapped || err != nil {
+		t.Errorf("Swap from an epoch of another incarnation: %t, %v", swapped, err)
+	}
+	wantLoad(t, r, "seven", 22)
+	wantLoad(t, r, "seven", 22)
+	if _, swapped, err := r.Swap(t.Context(), []byte("new"), 22); !swapped || err != nil {
+		t.Errorf("Swap: %t, %v", swapped, err)
+	}
+	wantLoad(t, r, "new", 23)
+}
+
+func TestANodeThatKnowsNothingWaitsForThoseWhoKnow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hub := membus.NewHub()
+		k, _ := server(hub)
+		_, r := registry(t, k)
+		synctest.Wait()
+		old := invalidation.Registered{Value: []byte("three"), Epoch: 3, Since: 3}
+
+		began := time.Now()
+		k.read = func(context.Context) (invalidation.Registered, error) {
+			if time.Since(began) < time.Second {
+				return old, nil
+			}
+			return invalidation.Registered{Value: []byte("seven"), Epoch: 9, Since: 7, Current: true}, nil
+		}
+		go func() {
+			time.Sleep(time.Second)
+			hub.Cut() // as any news, it makes those look who wait
+		}()
+		wantLoad(t, r, "seven", 9)
+		if took := time.Since(began); took != time.Second {
+			t.Errorf("waited %v for somebody who came after a second", took)
+		}
+
+		k, stands := server(hub)
+		_, r = registry(t, k)
+		*stands = old
+		go func() {
+			for range 2 * registerTries {
+				time.Sleep(10 * time.Millisecond)
+				hub.Cut()
+			}
+		}()
+		began = time.Now()
+		value, epoch, since, err := r.LoadSince(t.Context())
+		if string(value) != "three" || epoch != 4 || since != 3 || err != nil {
+			t.Errorf("loaded %q at epoch %d since %d, %v", value, epoch, since, err)
+		}
+		if took := time.Since(began); took < time.Second || took > 10*time.Second {
+			t.Errorf("waited %v for nobody", took)
+		}
+
+		k, stands = server(hub)
+		_, r = registry(t, k)
+		*stands = old
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		if _, _, err := r.Load(ctx); err != context.DeadlineExceeded {
+			t.Errorf("Load within 100ms: %v", err)
+		}
+	})
 }
 
 func TestARegisterIsSharedByAllWhoAskTheBusForIt(t *testing.T) {
@@ -134,9 +202,14 @@ func TestACancelledCallOfARegisterReturnsTheContextsError(t *testing.T) {
 func TestALoadThatIsAlwaysOvertakenEnds(t *testing.T) {
 	t.Parallel()
 	k, _ := server(membus.NewHub())
-	k.read = func(context.Context) (invalidation.Registered, error) { return invalidation.Registered{Epoch: 5}, nil }
-	k.write = func(invalidation.RegisterWrite) (uint64, bool, error) { return 0, false, nil }
+	k.read = func(context.Context) (invalidation.Registered, error) {
+		return invalidation.Registered{Epoch: 5, Since: 4}, nil
+	}
+	k.write = func(w invalidation.RegisterWrite) (uint64, bool, error) { return 9, w.Since == 0, nil }
 	_, r := registry(t, k)
+	if _, _, err := r.Swap(t.Context(), nil, 0); err != nil { // newer than what the server has for ever after
+		t.Fatal(err)
+	}
 	if _, _, err := r.Load(t.Context()); !errors.Is(err, invalidation.ErrUnavailable) {
 		t.Errorf("Load: %v", err)
 	}

@@ -281,16 +281,32 @@ func registerRestored(s *suite) {
 	if s.h.Restart == nil {
 		s.Skip("this transport's server has no data after a restart")
 	}
-	a := s.registry()
-	first := s.swap(a, "one", 0)
+	first := s.swap(s.registry(), "one", 0)
 	s.h.Restart(s.T)
-	b := s.registry() // does not know what stood there before
-	value, second := s.load(b)
-	if value != "one" || second <= first {
-		s.Fatalf("%q at epoch %d after the restart, want %q above %d", value, second, "one", first)
+
+	// At the transport: the value is there, is not current, and is followed by none that does not know that.
+	_, keeper := s.registrar()
+	found, err := keeper.ReadRegister(s.Context(), pool)
+	if err != nil || string(found.Value) != "one" || found.Epoch != first || found.Since != first || found.Current {
+		s.Fatalf("after the restart: %+v, %v; want epoch %d, not current", found, err, first)
 	}
-	s.wantRegister(b, "one", second)
-	s.wantRegister(a, "one", second)
+	if _, written, err := keeper.WriteRegister(s.Context(), pool, invalidation.RegisterWrite{Epoch: first, Frame: frame("x")}); written || err != nil {
+		s.Fatalf("a new value from an epoch that is not current: %t, %v", written, err)
+	}
+
+	b := s.registry()
+	var second uint64
+	for _, r := range []*invalidation.Registry{b, s.registry()} { // neither knows what stood there before
+		value, epoch, since, err := r.LoadSince(s.Context())
+		if err != nil || string(value) != "one" || epoch <= first || since != first || r != b && epoch != second {
+			s.Fatalf("%q at epoch %d since %d, %v; want %q above and since %d, the same for both", value, epoch, since, err, "one", first)
+		}
+		second = epoch
+	}
+	third := s.swap(b, "two", second)
+	if _, _, since, err := b.LoadSince(s.Context()); err != nil || since != third {
+		s.Errorf("a value swapped at epoch %d stands since %d, %v", third, since, err)
+	}
 }
 
 func registerOutage(s *suite) {

@@ -2,16 +2,17 @@ package membus
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 
 	"github.com/strata-cache/strata/invalidation"
 )
 
-// register is what a hub keeps under a name.
+// register is what a hub keeps under a name. It does not outlive the incarnation of the log, so it is always current.
 type register struct {
 	value []byte
 	epoch uint64
-	life  invalidation.Incarnation // of the log, when it was written
+	since uint64
 }
 
 // ReadRegister implements invalidation.Registrar.
@@ -26,7 +27,7 @@ func (t *transport) ReadRegister(ctx context.Context, name string) (invalidation
 	if !ok {
 		return invalidation.Registered{}, nil
 	}
-	return invalidation.Registered{Value: bytes.Clone(r.value), Epoch: r.epoch, Current: r.life == h.head.Incarnation}, nil
+	return invalidation.Registered{Value: bytes.Clone(r.value), Epoch: r.epoch, Since: r.since, Current: true}, nil
 }
 
 // WriteRegister implements invalidation.Registrar. The hub, which lives as long as all who could remember an epoch, counts
@@ -42,7 +43,7 @@ func (t *transport) WriteRegister(ctx context.Context, name string, w invalidati
 		return 0, false, nil
 	}
 	h.epoch = max(h.epoch, w.Epoch, w.Above) + 1
-	h.registers[name] = register{value: bytes.Clone(w.Value), epoch: h.epoch, life: h.head.Incarnation}
+	h.registers[name] = register{value: bytes.Clone(w.Value), epoch: h.epoch, since: cmp.Or(w.Since, h.epoch)}
 	h.appendLocked(w.Frame)
 	return h.epoch, true, nil
 }
