@@ -145,3 +145,6 @@ func (s *store) Stats(ctx context.Context) (map[string]map[string]string, error)
 	}
 	return stats, nil
 }
+
+// OnServer registers a hook. Connections that exist already are not reported.
+func (s *store) OnServer(hook func(server, identity string)) { s.conn.OnServer(hook) }

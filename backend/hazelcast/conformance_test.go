@@ -20,6 +20,7 @@ var features = backendtest.Features{
 	Counter:      true,
 	Scanner:      true,
 	Statser:      true,
+	Identifier:   true,
 	TTLPrecision: time.Second,
 	MaxRecord:    4 << 20,
 }

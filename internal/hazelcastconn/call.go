@@ -53,7 +53,7 @@ func DoWithin[T any](ctx context.Context, c *Conn, limit time.Duration, r Repeat
 		}
 		err = c.classify(ctx, err)
 		again := NotSent(err) || bool(r) && errors.Is(err, sentinel.ErrUnavailable)
-		if !again || timed.Err() != nil || errors.Is(err, sentinel.ErrClosed) {
+		if !again || timed.Err() != nil || errors.Is(err, sentinel.ErrClosed) || refused(err) {
 			return none, err
 		}
 		sleep(timed, betweenCalls)

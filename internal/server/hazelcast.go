@@ -37,6 +37,18 @@ type HazelcastOptions struct {
 
 	// Backups is how many other members hold a copy of each entry. Default 0: none.
 	Backups int
+
+	// Import is a configuration of a member, YAML as in hazelcast.yaml, which adds to the one that is made from these
+	// options. Default "": none.
+	Import string
+
+	// ClientPort is the loopback port for clients, apart from Port, on which the other members then are alone. URL names
+	// it, Addr names Port. Default 0: clients and members share Port.
+	ClientPort int
+
+	// PublicAddress is the address (host:port) that clients are told in the place of ClientPort, which it needs. Default "":
+	// that of ClientPort.
+	PublicAddress string
 }
 
 func (o *HazelcastOptions) validate() error {
@@ -45,6 +57,10 @@ func (o *HazelcastOptions) validate() error {
 		return errors.New("server: HazelcastOptions.MapTTL must be whole seconds, not negative")
 	case o.Backups < 0 || o.Backups > 6:
 		return errors.New("server: HazelcastOptions.Backups must be from 0 to 6")
+	case o.PublicAddress != "" && o.ClientPort == 0:
+		return errors.New("server: HazelcastOptions.PublicAddress needs ClientPort")
+	case o.ClientPort != 0 && o.Port == 0:
+		return errors.New("server: HazelcastOptions.ClientPort needs Port")
 	}
 	return nil
 }
@@ -77,15 +93,21 @@ func Hazelcast(ctx context.Context, o *HazelcastOptions) (*Server, error) {
 		startIn: 90 * time.Second, // five seconds alone, many more where other JVMs and compilers share two cores
 		stopIn:  20 * time.Second,
 		command: func(dir string, port int) ([]string, error) {
-			file := filepath.Join(dir, "hazelcast.yaml")
-			if err := os.WriteFile(file, hazelcastConfig(port, &opts), 0o600); err != nil {
+			file, imported := filepath.Join(dir, "hazelcast.yaml"), filepath.Join(dir, "import.yaml")
+			err := errors.Join(
+				os.WriteFile(file, hazelcastConfig(port, imported, &opts), 0o600),
+				os.WriteFile(imported, []byte(opts.Import), 0o600),
+			)
+			if err != nil {
 				return nil, fmt.Errorf("server: hazelcast configuration: %w", err)
 			}
 			return hazelcastCommand(java, jar, file), nil
 		},
-		ready: hazelcastReady,
+		ready: func(ctx context.Context, addr string, p *process) error {
+			return hazelcastReady(ctx, opts.clientAddr(addr), p)
+		},
 		url: func(addr string) string {
-			return "hazelcast://" + addr + "?cluster=" + url.QueryEscape(opts.Cluster)
+			return "hazelcast://" + opts.clientAddr(addr) + "?cluster=" + url.QueryEscape(opts.Cluster)
 		},
 	})
 }
@@ -129,6 +151,14 @@ func HazelcastCluster(ctx context.Context, n int, o *HazelcastOptions) ([]*Serve
 	return members, nil
 }
 
+// clientAddr is where clients find a member that listens at addr.
+func (o *HazelcastOptions) clientAddr(addr string) string {
+	if o.ClientPort != 0 {
+		return loopback(o.ClientPort)
+	}
+	return addr
+}
+
 func randomCluster() string { return fmt.Sprintf("strata-%016x", rand.Uint64()) }
 
 // hazelcastCommand asks the JVM for a quick start and a small footprint: members live for seconds. Without UsePerfData it
@@ -144,7 +174,7 @@ func hazelcastCommand(java, jar, config string) []string {
 }
 
 // hazelcastConfig closes every way by which a member finds others by itself: only listed addresses are joined.
-func hazelcastConfig(port int, o *HazelcastOptions) []byte {
+func hazelcastConfig(port int, imported string, o *HazelcastOptions) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, `hazelcast:
   cluster-name: %q
@@ -154,38 +184,63 @@ func hazelcastConfig(port int, o *HazelcastOptions) []byte {
     hazelcast.wait.seconds.before.join: "0"
     hazelcast.shutdownhook.policy: GRACEFUL
     hazelcast.graceful.shutdown.max.wait: "10"
-  network:
-    reuse-address: true
-    port:
-      port: %d
-      auto-increment: false
+`, o.Cluster)
+	if o.Import != "" {
+		fmt.Fprintf(&b, "  import:\n    - %q\n", "file://"+imported)
+	}
+	join := joinConfig(loopback(port), o.Members)
+	if o.ClientPort == 0 {
+		fmt.Fprintf(&b, "  network:\n%s    join:\n%s", endpointConfig("    ", port), join)
+	} else {
+		fmt.Fprintf(&b, `  advanced-network:
+    enabled: true
     join:
-      auto-detection:
-        enabled: false
-      multicast:
-        enabled: false
-      tcp-ip:
-        enabled: true
-        member-list:
-`, o.Cluster, port)
-	self := loopback(port)
-	fmt.Fprintf(&b, "          - %q\n", self)
-	for _, m := range o.Members {
-		if m != self {
-			fmt.Fprintf(&b, "          - %q\n", m)
+%s    member-server-socket-endpoint-config:
+%s    client-server-socket-endpoint-config:
+%s`, join, endpointConfig("      ", port), endpointConfig("      ", o.ClientPort))
+		if o.PublicAddress != "" {
+			fmt.Fprintf(&b, "      public-address: %q\n", o.PublicAddress)
 		}
 	}
-	fmt.Fprintf(&b, `    interfaces:
-      enabled: true
-      interfaces:
-        - 127.0.0.1
-  map:
+	fmt.Fprintf(&b, `  map:
     default:
       in-memory-format: BINARY
       backup-count: %d
       time-to-live-seconds: %d
 `, o.Backups, int(o.MapTTL/time.Second))
 	return b.Bytes()
+}
+
+func endpointConfig(indent string, port int) string {
+	text := fmt.Sprintf(`reuse-address: true
+port:
+  port: %d
+  auto-increment: false
+interfaces:
+  enabled: true
+  interfaces:
+    - 127.0.0.1
+`, port)
+	return indent + strings.ReplaceAll(strings.TrimSuffix(text, "\n"), "\n", "\n"+indent) + "\n"
+}
+
+func joinConfig(self string, members []string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, `      auto-detection:
+        enabled: false
+      multicast:
+        enabled: false
+      tcp-ip:
+        enabled: true
+        member-list:
+          - %q
+`, self)
+	for _, m := range members {
+		if m != self {
+			fmt.Fprintf(&b, "          - %q\n", m)
+		}
+	}
+	return b.String()
 }
 
 // hazelcastReady is nil when the member has said that it started and accepts connections. The line is in this member's

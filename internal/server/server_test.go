@@ -298,6 +298,9 @@ func TestBadOptionsAreErrors(t *testing.T) {
 		"Backups": func() (*server.Server, error) {
 			return server.Hazelcast(ctx, &server.HazelcastOptions{Backups: 7})
 		},
+		"ClientPort": func() (*server.Server, error) {
+			return server.Hazelcast(ctx, &server.HazelcastOptions{Port: 1, PublicAddress: "127.0.0.1:2"})
+		},
 	} {
 		if _, err := start(); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: error %v", name, err)
