@@ -200,21 +200,27 @@ func TestEachMutantIsSeen(t *testing.T) {
 			if strings.HasPrefix(m.rule, "outage/") {
 				path = m.rule
 			}
-			parts := strings.Split(path, "/")
-			for i := range parts {
-				parts[i] = "^" + parts[i] + "$"
-			}
-			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-			defer cancel()
-			cmd := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestMutant$/"+strings.Join(parts, "/"), "-test.v")
-			cmd.Env = append(os.Environ(), mutantVariable+"="+name)
-			out, err := cmd.CombinedOutput()
-			if failed := fmt.Sprintf("--- FAIL: TestMutant/%s", path); err == nil || !strings.Contains(string(out), failed) {
-				t.Errorf("the rule %s did not fail: %v\n%s", m.rule, err, out)
-			}
-			if !strings.Contains(string(out), "the contract: ") {
-				t.Errorf("the sentence of the rule was not printed:\n%s", out)
-			}
+			mustFail(t, name, "TestMutant", path)
 		})
+	}
+}
+
+// mustFail runs a test of this binary on the mutant of that name, and expects the subtest at path to fail.
+func mustFail(t *testing.T, name, test, path string) {
+	t.Helper()
+	parts := strings.Split(path, "/")
+	for i := range parts {
+		parts[i] = "^" + parts[i] + "$"
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, os.Args[0], "-test.run=^"+test+"$/"+strings.Join(parts, "/"), "-test.v")
+	cmd.Env = append(os.Environ(), mutantVariable+"="+name)
+	out, err := cmd.CombinedOutput()
+	if failed := fmt.Sprintf("--- FAIL: %s/%s", test, path); err == nil || !strings.Contains(string(out), failed) {
+		t.Errorf("the rule %s did not fail: %v\n%s", path, err, out)
+	}
+	if !strings.Contains(string(out), "the contract: ") {
+		t.Errorf("the sentence of the rule was not printed:\n%s", out)
 	}
 }

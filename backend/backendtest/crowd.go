@@ -70,7 +70,7 @@ var crowdRules = []rule{
 			heal()
 			e.recovered(t, "pool-exhaustion", begin)
 			k.still(t, e.store)
-			eventually(t, "there are no more connections than allowed", func() error {
+			e.recovery(t, "there are no more connections than allowed", func() error {
 				if open := n.Open(); open > e.depth.Connections {
 					return fmt.Errorf("%d are open, and %d are allowed", open, e.depth.Connections)
 				}
@@ -147,7 +147,7 @@ var crowdRules = []rule{
 			e.recovered(t, "cancellation-storm", begin)
 			k.still(t, e.store)
 			// Some clients have goroutines for each connection.
-			eventually(t, "the goroutines of cancelled calls end", func() error {
+			e.recovery(t, "the goroutines of cancelled calls end", func() error {
 				if after, stacks := e.mark.count(); after > before+thousand/10 {
 					return fmt.Errorf("there were %d goroutines, now there are %d:\n%s", before, after, stacks)
 				}

@@ -35,6 +35,9 @@ type Depth struct {
 	Lies       []Lie
 	Rejections []Rejection
 
+	// Patience is how long a store may take to recover, or to end what it began. Default 30 s.
+	Patience time.Duration
+
 	// Spare holds why a rule does not hold for this topology, by the rule's name as it is printed ("fault/hang"). The rule
 	// is skipped with that reason.
 	Spare map[string]string
@@ -139,6 +142,9 @@ var depthGroups = []struct {
 func RunDepth(t *testing.T, newDepth func(t *testing.T) Depth) {
 	d := newDepth(t)
 	d.Harness = d.Harness.withDefaults()
+	if d.Patience == 0 {
+		d.Patience = patience
+	}
 	if d.Topology == "" {
 		t.Fatal("backendtest: RunDepth: the harness needs a Topology")
 	}
@@ -214,6 +220,12 @@ func (e *env) healing(t *testing.T) func() {
 	}
 	t.Cleanup(heal)
 	return heal
+}
+
+// recovery polls until f returns nil, and fails after the patience of the harness.
+func (e *env) recovery(t *testing.T, what string, f func() error) {
+	t.Helper()
+	poll(t, time.Millisecond, e.depth.Patience, what, f)
 }
 
 // logRecovery is the one form of it, from which docs/backends.md is filled.

@@ -145,16 +145,10 @@ func awaitUp(t *testing.T, s *backend.Store, h Harness) {
 // eventually polls until f returns nil, and fails after patience.
 func eventually(t *testing.T, what string, f func() error) {
 	t.Helper()
-	poll(t, 10*time.Millisecond, what, f)
+	poll(t, 10*time.Millisecond, patience, what, f)
 }
 
-// eventuallySoon is eventually for what is timed.
-func eventuallySoon(t *testing.T, what string, f func() error) {
-	t.Helper()
-	poll(t, time.Millisecond, what, f)
-}
-
-func poll(t *testing.T, every time.Duration, what string, f func() error) {
+func poll(t *testing.T, every, patience time.Duration, what string, f func() error) {
 	t.Helper()
 	deadline := time.Now().Add(patience)
 	for {

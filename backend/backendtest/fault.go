@@ -3,6 +3,7 @@ package backendtest
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"strings"
@@ -29,7 +30,7 @@ func (e *env) known(t *testing.T) *known {
 	k := &known{}
 	for i := range many {
 		key := e.key(fmt.Sprint("known ", i))
-		b, _ := value("known " + key)
+		b, _ := value(key + rand.Text()) // so that no flipped bit makes it another's
 		eventually(t, "a record is stored before the fault", func() error {
 			f := write(t, e.store, key, record.Step{Verb: record.Add, Record: b, TTL: long})
 			if f.Outcome == driver.Done || f.Outcome == driver.Refused && bytes.Equal(f.Found, b) {
@@ -103,7 +104,7 @@ func (e *env) round(t *testing.T, k *known) (answered int) {
 func (e *env) recovered(t *testing.T, fault string, begin time.Time) {
 	t.Helper()
 	attempt := 0
-	eventuallySoon(t, "the store recovers by itself", func() error {
+	e.recovery(t, "the store recovers by itself", func() error {
 		attempt++
 		for i := range many {
 			if err := e.works(t, e.key(fmt.Sprint("recovery of ", fault, i, " ", attempt))); err != nil {
@@ -280,7 +281,7 @@ func passing(fault string) rule {
 			e.round(t, k) // opens connections
 			begin := time.Now()
 			e.play(t, fault)
-			eventuallySoon(t, "all reads are answered", func() error {
+			e.recovery(t, "all reads are answered", func() error {
 				if n := e.round(t, k); n < 2*many {
 					return fmt.Errorf("%d of %d reads were answered", n, 2*many)
 				}
@@ -298,13 +299,22 @@ func (e *env) disturbed(t *testing.T, fault string) {
 	e.openDeep(t, e.Open)
 	k := e.known(t)
 	heal := e.play(t, fault)
-	for range 20 {
-		e.round(t, k)
-	}
+	e.forAWhile(func() { e.round(t, k) })
 	begin := time.Now()
 	heal()
 	e.recovered(t, fault, begin)
 	k.still(t, e.store)
+}
+
+// forAWhile runs f forty times, or fewer where each waits for the timeout.
+func (e *env) forAWhile(f func()) {
+	begin := time.Now()
+	for range 40 {
+		f()
+		if time.Since(begin) > 5*e.Timeout {
+			return
+		}
+	}
 }
 
 func (e *env) flipped(t *testing.T) {
@@ -316,8 +326,8 @@ func (e *env) flipped(t *testing.T) {
 		bodies[string(b[record.HeaderLen:])] = i
 	}
 	heal := e.play(t, "byte-flips")
-	var failed, damaged int
-	for range 40 {
+	var asked, failed, damaged int
+	e.forAWhile(func() {
 		var mu sync.Mutex // guards the counts
 		var reads sync.WaitGroup
 		for i, key := range k.keys {
@@ -325,6 +335,7 @@ func (e *env) flipped(t *testing.T) {
 				r := e.store.Get(t.Context(), key)[0]
 				mu.Lock()
 				defer mu.Unlock()
+				asked++
 				if r.Err != nil {
 					failed++
 					if !errors.Is(r.Err, backend.ErrUnavailable) {
@@ -343,8 +354,8 @@ func (e *env) flipped(t *testing.T) {
 			})
 		}
 		reads.Wait()
-	}
-	t.Logf("of %d reads %d failed, and %d gave a damaged record, for a checksum to refuse", 40*many, failed, damaged)
+	})
+	t.Logf("of %d reads %d failed, and %d gave a damaged record, for a checksum to refuse", asked, failed, damaged)
 	begin := time.Now()
 	heal()
 	e.recovered(t, "byte-flips", begin)

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // A marker tells the goroutines that a rule began, by itself or through the client library, from all others: by a
@@ -29,13 +30,13 @@ func mark(t *testing.T, d *Depth) *marker {
 	pprof.SetGoroutineLabels(m.ctx)
 	t.Cleanup(func() {
 		pprof.SetGoroutineLabels(context.Background())
-		eventually(t, "no connection is left", func() error {
+		poll(t, 10*time.Millisecond, d.Patience, "no connection is left", func() error {
 			if d.Network == nil || d.Network.Open() == 0 {
 				return nil
 			}
 			return fmt.Errorf("%d connections are open", d.Network.Open())
 		})
-		eventually(t, "no goroutine is left", func() error {
+		poll(t, 10*time.Millisecond, d.Patience, "no goroutine is left", func() error {
 			if n, stacks := m.count(); n > 0 {
 				return fmt.Errorf("%d goroutines run:\n%s", n, stacks)
 			}
