@@ -349,6 +349,10 @@ func deep(t *testing.T, f flaw) backendtest.Depth {
 			})
 		}
 	}
+	patience := 10 * time.Second
+	if f.rule != "" {
+		patience = time.Second // it is lost
+	}
 	return backendtest.Depth{
 		Harness:     backendtest.Harness{Open: opener(64, ""), Timeout: timeout},
 		Topology:    "fake",
@@ -357,7 +361,7 @@ func deep(t *testing.T, f flaw) backendtest.Depth {
 		OpenSmall:   opener(4, ""),
 		Connections: 4,
 		NamesKeys:   true,
-		Patience:    3 * time.Second,
+		Patience:    patience,
 		Restarts:    []backendtest.Restart{{Name: "without-data", Do: s.restart}},
 		Move:        &backendtest.Move{Open: opener(64, ""), Do: s.move},
 		Lies: []backendtest.Lie{{Name: "nonsense", Rewrite: func(int) func([]byte) []byte {
