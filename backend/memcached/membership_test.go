@@ -164,7 +164,7 @@ func TestADeadServerIsRemovedWhenAllLeasesHaveEnded(t *testing.T) {
 		t.Fatal(err)
 	}
 	setServers(t, two, servers...)
-	if owner := ownerOf(t, one, key); owner != servers[0].Addr() {
+	if owner := ownerOf(t, two, key); owner != servers[0].Addr() {
 		t.Fatalf("%s is the owner again, not %s", owner, servers[0].Addr())
 	}
 	for name, s := range map[string]*backend.Store{"one": one, "two": two} {
