@@ -2,6 +2,7 @@ package codec
 
 import (
 	"fmt"
+	"reflect"
 	"sync"
 
 	"github.com/vmihailenco/msgpack/v5"
@@ -22,11 +23,16 @@ const keepBuffers = 64 << 10
 // a V only if the same structure wrote it. Whoever calls the codec's Decode directly has to do the same.
 //
 // NOTE: what an interface holds comes back as MessagePack has it: an integer as the smallest type that holds it, a
-// struct as a map. Unexported fields, and the "intern" option, are not supported; a cycle of pointers overflows the
-// stack.
-func MessagePack[V any]() Codec[V] { return messagePack[V]{schema: fingerprint[V](messagePackDialect)} }
+// struct as a map. Unexported fields, and the "intern" option, are not supported. A value that holds itself is an error,
+// except where a type that encodes itself has a part in it: that overflows the stack.
+func MessagePack[V any]() Codec[V] {
+	return messagePack[V]{schema: fingerprint[V](messagePackDialect), nesting: newNesting[V](messagePackDialect)}
+}
 
-type messagePack[V any] struct{ schema uint64 }
+type messagePack[V any] struct {
+	schema  uint64
+	nesting *nesting // nil: values cannot nest
+}
 
 func (messagePack[V]) ID() ID           { return IDMessagePack }
 func (c messagePack[V]) Schema() uint64 { return c.schema }
@@ -46,12 +52,15 @@ func (a *appender) WriteString(s string) (int, error) { a.b = append(a.b, s...);
 
 var encoders = sync.Pool{New: func() any { return &encoder{enc: msgpack.NewEncoder(nil)} }}
 
-func (messagePack[V]) Append(dst []byte, v V) (out []byte, err error) {
+func (c messagePack[V]) Append(dst []byte, v V) (out []byte, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			out, err = dst, fmt.Errorf("codec: messagepack: encode %T: panic: %v", v, r)
 		}
 	}()
+	if c.nesting != nil && c.nesting.tooDeep(reflect.ValueOf(&v).Elem(), maxSteps) {
+		return dst, fmt.Errorf("codec: messagepack: encode %T: it nests too deep, or holds itself", v)
+	}
 	e := encoders.Get().(*encoder)
 	e.out.b = dst
 	e.enc.Reset(&e.out)

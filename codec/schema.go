@@ -119,8 +119,8 @@ func (w *walker) walkFields(t reflect.Type) {
 	w.text.WriteString("}")
 }
 
-func (w *walker) isCustom(t reflect.Type) bool {
-	for _, i := range w.custom {
+func (d dialect) isCustom(t reflect.Type) bool {
+	for _, i := range d.custom {
 		if t.Kind() != reflect.Pointer && (t.Implements(i) || reflect.PointerTo(t).Implements(i)) {
 			return true
 		}
