@@ -51,6 +51,7 @@ func rules[V any]() []rule[V] {
 		{"identity", "ID is not zero, and ID and Schema never change", identity[V]},
 		{"fresh", "Decode returns the same whatever was decoded before it", fresh[V]},
 		{"aliasing", "a decoded value shares no memory with the bytes it came from", aliasing[V]},
+		{"owned", "what Append returned belongs to the caller: writing to it changes no value and no later encoding", owned[V]},
 		{"input", "Decode does not change its input", input[V]},
 		{"truncated", "bytes cut short are an error or another value, never the value that was encoded", truncated[V]},
 		{"trailing", "bytes with something behind them are an error or another value, never the value that was encoded", trailing[V]},
@@ -98,6 +99,7 @@ func fresh[V any](t *testing.T, s suite[V]) {
 	for _, before := range encoded {
 		for i, b := range encoded {
 			s.codec.Decode(before)
+			s.decodesTo(t, i, b)
 			s.codec.Decode(before[:len(before)/2]) // may fail, and must leave nothing behind
 			s.decodesTo(t, i, b)
 		}
@@ -117,6 +119,17 @@ func aliasing[V any](t *testing.T, s suite[V]) {
 		if !s.equal(got, v) {
 			t.Errorf("value %d changed with the bytes it came from: %v", i, got)
 		}
+	}
+}
+
+func owned[V any](t *testing.T, s suite[V]) {
+	for i, v := range s.values {
+		b := s.encode(t, nil, v)
+		b = b[:cap(b)]
+		for j := range b {
+			b[j] ^= 0xff
+		}
+		s.decodesTo(t, i, s.encode(t, nil, v))
 	}
 }
 
@@ -166,10 +179,16 @@ func hostile[V any](t *testing.T, s suite[V]) {
 		}
 	}
 	for _, b := range inputs {
-		got, err := s.codec.Decode(b)
-		if err != nil && !s.equal(got, *new(V)) {
-			t.Errorf("Decode of %x: a value and %v", b[:min(len(b), 32)], err)
-		}
+		func() {
+			defer func() {
+				if r := recover(); r != nil {
+					t.Errorf("Decode of %x: panic: %v", b[:min(len(b), 32)], r)
+				}
+			}()
+			if got, err := s.codec.Decode(b); err != nil && !s.equal(got, *new(V)) {
+				t.Errorf("Decode of %x: a value and %v", b[:min(len(b), 32)], err)
+			}
+		}()
 	}
 }
 
