@@ -30,7 +30,7 @@ type ledger struct {
 	// mu guards what follows.
 	mu       sync.Mutex
 	keys     map[string]*account
-	losses   []loss
+	losses   []*loss
 	failures []failure
 	reads    int
 	writes   int
@@ -127,11 +127,18 @@ func (l *ledger) fail(key string, err error, transient ...error) {
 	l.wrong = append(l.wrong, fmt.Sprintf("key %q: an error that is not transient: %v", key, err))
 }
 
-// lose notes that what was acknowledged since shortly before from may be lost at some keys.
-func (l *ledger) lose(from, to time.Time, at func(key string) bool) {
+// lose notes that what is acknowledged from shortly before now may be lost at some keys, until end is called with a time.
+func (l *ledger) lose(at func(key string) bool) (end func(time.Time)) {
+	now := time.Now()
+	x := &loss{now.Add(-replicationLag), now.Add(time.Hour), at}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.losses = append(l.losses, loss{from.Add(-replicationLag), to, at})
+	l.losses = append(l.losses, x)
+	return func(to time.Time) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		x.to = to
+	}
 }
 
 // judge checks what a read that began then found: nothing counts as version −1.
@@ -166,7 +173,7 @@ func (l *ledger) judge(key string, value string, found bool, began time.Time) {
 }
 
 func (l *ledger) mayBeLost(key string, acked time.Time) bool {
-	return slices.ContainsFunc(l.losses, func(x loss) bool {
+	return slices.ContainsFunc(l.losses, func(x *loss) bool {
 		return !acked.Before(x.from) && !acked.After(x.to) && x.at(key)
 	})
 }
@@ -250,9 +257,9 @@ func TestALedgerKnowsWhatIsWrong(t *testing.T) {
 		"nothing":              {func(l *ledger) { l.judge("k", "", false, time.Now()) }, "read version -1"},
 		"older, began before":  {func(l *ledger) { l.judge("k", "k|1", true, time.Now().Add(-time.Minute)) }, ""},
 		"older within the lag": {func(l *ledger) { l.lag = time.Minute; l.judge("k", "k|1", true, time.Now()) }, ""},
-		"lost":                 {func(l *ledger) { l.lose(time.Now(), time.Now(), anywhere); l.judge("k", "", false, time.Now()) }, ""},
+		"lost":                 {func(l *ledger) { l.lose(anywhere)(time.Now()); l.judge("k", "", false, time.Now()) }, ""},
 		"lost, and written anew": {func(l *ledger) {
-			l.lose(time.Now(), time.Now(), anywhere)
+			l.lose(anywhere)(time.Now())
 			l.ack("k", l.send("k"))
 			l.judge("k", "k|2", true, time.Now())
 		}, "read version 2"},
@@ -261,11 +268,11 @@ func TestALedgerKnowsWhatIsWrong(t *testing.T) {
 			l.judge("k", "k|1", true, time.Now())
 		}, ""},
 		"lost elsewhere": {func(l *ledger) {
-			l.lose(time.Now(), time.Now(), func(string) bool { return false })
+			l.lose(func(string) bool { return false })
 			l.judge("k", "", false, time.Now())
 		}, "read version -1"},
-		"lost later": {func(l *ledger) {
-			l.lose(time.Now().Add(time.Minute), time.Now().Add(time.Hour), anywhere)
+		"lost before": {func(l *ledger) {
+			l.lose(anywhere)(time.Now().Add(-time.Second))
 			l.judge("k", "", false, time.Now())
 		}, "read version -1"},
 		"unavailable":   {func(l *ledger) { l.fail("k", fmt.Errorf("x: %w", backend.ErrUnavailable)) }, ""},
