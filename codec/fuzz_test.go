@@ -79,3 +79,38 @@ func fuzzAs[V any](t *testing.T, b []byte) {
 		t.Fatalf("%x decodes, and encodes to %x, which does not: %v", b, again, err)
 	}
 }
+
+// FuzzFormat checks that whoever can forge checksums, but has no key, gets nothing decrypted, and decompresses and decodes
+// nothing that costs more than the limits.
+func FuzzFormat(f *testing.F) {
+	all := formats(f, codec.MessagePack[product]())
+	f.Add(mustAppend(f, full()), []byte{})
+	for _, format := range all {
+		body, err := format.Encode(nil, &codec.Envelope{Tags: []string{"a"}}, testSeal, products[2])
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(body, body[len(body)/2:])
+	}
+	f.Fuzz(func(t *testing.T, body, payload []byte) {
+		compressed := mustAppend(t, &codec.Envelope{
+			Codec: codec.IDMessagePack, Schema: codec.MessagePack[product]().Schema(), Payload: payload,
+			Extensions: []codec.Extension{{Type: codec.ExtensionCompression, Critical: true}},
+		})
+		forged := body
+		if len(body) >= 8 {
+			forged = forge(bytes.Clone(body), testSeal)
+		}
+		for name, format := range all {
+			for _, b := range [][]byte{body, forged, compressed} {
+				v, _, err := format.Decode(b, testSeal)
+				if err != nil && (reasonOf(err) == 0 || !same(v, product{})) {
+					t.Fatalf("%s: %+v, %v", name, v, err)
+				}
+				if format.Encryption != nil && err == nil && !bytes.Equal(b, body) {
+					t.Fatalf("%s: decrypted what nobody encrypted", name)
+				}
+			}
+		}
+	})
+}
