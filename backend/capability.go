@@ -125,6 +125,17 @@ func (s *Store) stats(ctx context.Context) (map[string]map[string]string, error)
 	return c.Stats(ctx)
 }
 
+// GetStale is Get for callers who would rather have an old record than none: a result may be older than a write that was
+// acknowledged before, by any time, and comes also while the key's own server is down. A backend without such a way answers as
+// Get does.
+func (s *Store) GetStale(ctx context.Context, keys ...string) []driver.Result {
+	c, ok := driver.As[driver.StaleReader](s.drv)
+	if !ok || len(keys) == 0 {
+		return s.Get(ctx, keys...)
+	}
+	return s.read(ctx, keys, c.GetStale)
+}
+
 // OnServer registers a hook that is called with a server's name and identity on each new connection before it is used, or
 // answers ErrUnsupported. A server that lost its data has another identity. The hook must not use the Store.
 func (s *Store) OnServer(hook func(server, identity string)) error {

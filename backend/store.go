@@ -48,8 +48,12 @@ func (s *Store) Get(ctx context.Context, keys ...string) []driver.Result {
 	if len(keys) == 0 {
 		return nil
 	}
+	return s.read(ctx, keys, s.drv.Get)
+}
+
+func (s *Store) read(ctx context.Context, keys []string, from func(context.Context, []string) []driver.Result) []driver.Result {
 	ctx, sp := s.begin(ctx, Call{Operation: OpGet, Keys: len(keys)})
-	results := s.get(ctx, keys)
+	results := s.get(ctx, keys, from)
 	var r Result
 	now := time.Now()
 	for i := range results {
@@ -73,9 +77,9 @@ func (s *Store) Get(ctx context.Context, keys ...string) []driver.Result {
 	return results
 }
 
-func (s *Store) get(ctx context.Context, keys []string) []driver.Result {
+func (s *Store) get(ctx context.Context, keys []string, from func(context.Context, []string) []driver.Result) []driver.Result {
 	if len(keys) == 1 {
-		return s.drv.Get(ctx, []string{s.Key(keys[0])})
+		return from(ctx, []string{s.Key(keys[0])})
 	}
 	first := make(map[string]int, len(keys))
 	distinct := make([]string, 0, len(keys))
@@ -90,7 +94,7 @@ func (s *Store) get(ctx context.Context, keys []string) []driver.Result {
 		}
 		at[i] = j
 	}
-	found := s.drv.Get(ctx, distinct)
+	found := from(ctx, distinct)
 	if len(distinct) == len(keys) {
 		return found
 	}

@@ -31,6 +31,13 @@ type Statser interface {
 	Stats(ctx context.Context) (map[string]map[string]string, error)
 }
 
+// A StaleReader can read where answers may be behind, and a server that owns the key need not answer: from replicas.
+type StaleReader interface {
+	// GetStale is Get, except that a result may be older than a write that was acknowledged before, by any time. Where it
+	// cannot be had that way it is what Get returns.
+	GetStale(ctx context.Context, keys []string) []Result
+}
+
 // An Identifier can tell when it talks to another server than before.
 type Identifier interface {
 	// OnServer registers a hook that is called with a server's name and identity on each new connection, before the
@@ -65,6 +72,7 @@ type All interface {
 	Scanner
 	Limiter
 	Statser
+	StaleReader
 	Identifier
 	RiderWriter
 	Native

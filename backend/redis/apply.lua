@@ -5,7 +5,15 @@
 local verb, new, expect, fresh, ttl = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
 local header, zero, slack, max_writers = 27, string.rep('\0', 16), 1000, 256
 
-local time = redis.call('TIME')
+-- call is redis.pcall whose errors name the command: of a user who may not run it Redis does not say which it was.
+local function call(name, ...)
+  local reply = redis.pcall(name, ...)
+  if type(reply) == 'table' and reply.err then reply.err = reply.err .. ' (' .. name .. ')' end
+  return reply
+end
+
+local time = call('TIME')
+if time.err then return time end
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 
 -- The expiry is a signed 64-bit number. A double is exact below 2^53, and every time that can be near now is far below;
@@ -42,14 +50,14 @@ local function check(reply)
   return 1
 end
 
-local function set(r, ms) return check(redis.pcall('SET', KEYS[1], r, 'PX', string.format('%.0f', ms))) end
-local function keep(r) return check(redis.pcall('SET', KEYS[1], r, 'KEEPTTL')) end
+local function set(r, ms) return check(call('SET', KEYS[1], r, 'PX', string.format('%.0f', ms))) end
+local function keep(r) return check(call('SET', KEYS[1], r, 'KEEPTTL')) end
 
-local stored = redis.pcall('GET', KEYS[1])
+local stored = call('GET', KEYS[1])
 if type(stored) == 'table' then return stored end
 local function remove()
   if not stored then return 1 end
-  return check(redis.pcall('DEL', KEYS[1]))
+  return check(call('DEL', KEYS[1]))
 end
 
 -- extend gives the fence or lease r a later expiry. The key's own lifetime follows; an earlier one changes neither.

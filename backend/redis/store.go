@@ -30,6 +30,7 @@ var _ interface {
 	driver.Counter
 	driver.Scanner
 	driver.Statser
+	driver.StaleReader
 	driver.Identifier
 	driver.Limiter
 	driver.Native

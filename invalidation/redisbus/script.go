@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/redis/go-redis/v9"
 
@@ -99,7 +100,30 @@ func (t *transport) evalAt(ctx context.Context, n *redisconn.Node, send func(con
 		}
 		return cmd.Result()
 	})
+	if command := s.failed(err); command != "" {
+		err = fmt.Errorf("%w (%s)", err, command)
+	}
 	return reply, t.conn.Explain(n.Server(), err)
+}
+
+// failed returns the command at whose line the script ended, if err tells the line: of a user who may not run it Redis does not
+// say which it was.
+func (s *script) failed(err error) string {
+	if err == nil {
+		return ""
+	}
+	_, line, ok := strings.Cut(err.Error(), "@user_script:")
+	if !ok {
+		return ""
+	}
+	n, _ := strconv.Atoi(line[:len(line)-len(strings.TrimLeft(line, "0123456789"))])
+	lines := strings.Split(s.source, "\n")
+	if n < 1 || n > len(lines) {
+		return ""
+	}
+	_, call, _ := strings.Cut(lines[n-1], "redis.call('")
+	name, _, _ := strings.Cut(call, "'")
+	return name
 }
 
 // newNonce returns the nonce of a log that may have to be created.
