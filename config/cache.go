@@ -89,7 +89,7 @@ func Cache[K comparable, V any](set *Set, name string, options ...Option[K, V]) 
 // tierOptions joins what the file says of a cache with what the program brings.
 func tierOptions[K comparable, V any](set *Set, c *cachePlan, pol policy.Policy[K, V], hooks []Hooks[K, V]) *tier.Options[K, V] {
 	o := &tier.Options[K, V]{
-		Remote:       set.stores[c.remote],
+		Remote:       set.views[c.remote],
 		Bus:          set.buses[c.bus],
 		Policy:       pol,
 		TTL:          c.ttl,
@@ -102,6 +102,8 @@ func tierOptions[K comparable, V any](set *Set, c *cachePlan, pol policy.Policy[
 		FenceWait:    c.fenceWait,
 		LocalCost:    c.localCost,
 		Version:      c.version,
+		Compression:  c.compressor,
+		Encryption:   c.cipher,
 	}
 	for _, h := range hooks {
 		o.Key, o.Codec, o.Weigh, o.Clone, o.OnEvent, o.Logger = h.Key, h.Codec, h.Weigh, h.Clone, h.OnEvent, h.Logger

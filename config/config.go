@@ -59,6 +59,7 @@ type Set struct {
 	plan   *plan
 	file   string
 	stores map[*server]*backend.Store
+	views  map[*remote]*backend.Store
 	buses  map[*server]*invalidation.Bus
 
 	mu      sync.Mutex
@@ -71,7 +72,7 @@ type Set struct {
 }
 
 // Remote returns the remote tier of that name, nil if the file names none. The Set closes it.
-func (s *Set) Remote(name string) *backend.Store { return s.stores[s.plan.remotes[name]] }
+func (s *Set) Remote(name string) *backend.Store { return s.views[s.plan.remotes[name]] }
 
 // Bus returns the bus of that name, nil if the file names none. The Set closes it.
 func (s *Set) Bus(name string) *invalidation.Bus { return s.buses[s.plan.busNames[name]] }

@@ -309,10 +309,16 @@ func TestTheExampleInTheDocumentLoads(t *testing.T) {
 	if !ok {
 		t.Fatal("no example")
 	}
+	key := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(key, []byte(newKey(1)+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	example = strings.Replace(example, "/run/secrets/customers-2026-05", key, 1)
 	w := newWorld()
-	set := parse(t, w, example, "REDIS_PASSWORD=p@ss")
-	expectLog(t, w, "open store redis://:p%40ss@cache:6379", "open store memcached://localhost:11211",
-		"open bus redis://:p%40ss@cache:6379", "share redis://:p%40ss@cache:6379")
+	set := parse(t, w, example, "REDIS_PASSWORD=p@ss", "CUSTOMERS_KEY="+newKey(2))
+	expectLog(t, w, "open store redis://:p%40ss@cache:6379",
+		"open bus redis://:p%40ss@cache:6379", "share redis://:p%40ss@cache:6379",
+		"open store memcached://localhost:11211", "members memcached://localhost:11211, error <nil>")
 	if got := set.Caches(); !slices.Equal(got, []string{"products", "thumbnails", "rates", "countries"}) {
 		t.Errorf("caches %q", got)
 	}
@@ -329,7 +335,7 @@ func TestTheExampleInTheDocumentLoads(t *testing.T) {
 		var f *fake
 		set.Remote(name).As(&f)
 		for key, where := range map[string]string{"products/7/{k}": "main", "thumbnails/1/{k}": "bulk", "countries/1/{k}": "main", "rates/1/{k}": "neither"} {
-			if f.has(key) != (where == name) {
+			if f.has(set.Remote(name).Key(key)) != (where == name) {
 				t.Errorf("%s: %s at %s: %t", key, where, name, f.has(key))
 			}
 		}

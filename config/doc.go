@@ -29,11 +29,25 @@
 //
 // Equal URLs share one client: two remotes of the same URL are one Store, two buses one Bus, and a bus whose URL is that of a
 // remote is given its Store, to publish through the same connections. URLs are equal if they are the same text once
-// variables are in.
+// variables are in. A remote may have a prefix and a timeout of its own, and its list of servers on a bus, if the program
+// hands in a [PoolOpener].
+//
+// # Compression and encryption
+//
+// A file may ask for either, cache by cache, and name the keys: in variables or files, never in itself. What does it is the
+// program's choice again, so that nobody links what no file of theirs asks for:
+//
+//	drivers.Compression = func(algorithm string, threshold int) (codec.Compressor, error) {
+//		a, err := compression.ParseAlgorithm(algorithm)
+//		if err != nil {
+//			return nil, err
+//		}
+//		return compression.New(&compression.Options{Algorithm: a, Threshold: threshold})
+//	}
 //
 // # Strictness
 //
 // A file with a mistake opens nothing. All mistakes are reported at once, as [Errors], each with its path, line and column:
 // unknown fields and names, with the nearest one that exists; duplicate keys; values that are malformed or out of
-// bounds; variables that are not set. Text that came from a variable is never shown, and neither is a URL.
+// bounds; variables that are not set; keys that stand in the file. Text that came from a variable is never shown, and neither is a URL.
 package config

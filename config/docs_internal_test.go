@@ -42,50 +42,12 @@ func rows(t *testing.T, doc, head string) (table [][]string) {
 	return table
 }
 
-// The document has a row for each field, in order, with its type, default and least value; and no other.
+// The document has a row for each field, in order, with its type, default, meaning and least value; and no other.
 func TestTheDocumentHasEveryField(t *testing.T) {
 	t.Parallel()
 	doc := readDoc(t)
-	table := rows(t, doc, "| field | type | default | meaning |")
-	var documented []string
-	for _, row := range table {
-		if len(row) != 4 {
-			t.Fatalf("a row of %d cells: %q", len(row), row)
-		}
-		name := strings.Trim(row[0], "`")
-		documented = append(documented, name)
-		f := fieldNamed(name)
-		if f == nil {
-			t.Errorf("%s is in the document and not in the code", name)
-			continue
-		}
-		if row[1] != f.typ || row[2] != f.def {
-			t.Errorf("%s: the document says %q, default %q; the code %q, default %q", name, row[1], row[2], f.typ, f.def)
-		}
-		if row[3] != f.meaning || f.meaning == "" {
-			t.Errorf("%s: the document says\n%s\nand the code\n%s", name, row[3], f.meaning)
-		}
-		documentedLeast := ""
-		if m := regexp.MustCompile(`at least ([0-9]+\w+)`).FindStringSubmatch(row[3]); m != nil {
-			documentedLeast = m[1]
-		}
-		var s settings
-		said := ""
-		for _, tiny := range []string{"1ns", "1B"} { // too small for every field that has a least value
-			if m := regexp.MustCompile(`at least ([0-9]+\w+)`).FindStringSubmatch(f.set(&s, tiny)); m != nil {
-				said = m[1]
-			}
-		}
-		if said != documentedLeast {
-			t.Errorf("%s: at least %q in the document, %q in the code", name, documentedLeast, said)
-		}
-		if f.takesOff() != strings.Contains(row[3], "`off`") {
-			t.Errorf("%s: takes off: %t, and the document says otherwise", name, f.takesOff())
-		}
-	}
-	if !slices.Equal(documented, fieldNames()) {
-		t.Errorf("the document has %q, the code %q", documented, fieldNames())
-	}
+	checkTable(t, cacheFields, rows(t, doc, "| field | type | default | meaning |"))
+	checkTable(t, remoteFields, rows(t, doc, "| field of a remote | type | default | meaning |"))
 	var named []string
 	for _, row := range rows(t, doc, "| section | holds |") {
 		named = append(named, strings.Trim(row[0], "`"))
@@ -98,13 +60,60 @@ func TestTheDocumentHasEveryField(t *testing.T) {
 			t.Errorf("mode %s is not explained", m)
 		}
 	}
+	for _, c := range compressions {
+		if !strings.Contains(doc, "`"+c+"` (") {
+			t.Errorf("compression %s is not explained", c)
+		}
+	}
+}
+
+func checkTable[S any](t *testing.T, fields []field[S], table [][]string) {
+	t.Helper()
+	var documented []string
+	for _, row := range table {
+		if len(row) != 4 {
+			t.Fatalf("a row of %d cells: %q", len(row), row)
+		}
+		name := strings.Trim(row[0], "`")
+		documented = append(documented, name)
+		f := fieldNamed(fields, name)
+		if f == nil {
+			t.Errorf("%s is in the document and not in the code", name)
+			continue
+		}
+		if row[1] != f.typ || row[2] != f.def {
+			t.Errorf("%s: the document says %q, default %q; the code %q, default %q", name, row[1], row[2], f.typ, f.def)
+		}
+		if row[3] != f.meaning || f.meaning == "" {
+			t.Errorf("%s: the document says\n%s\nand the code\n%s", name, row[3], f.meaning)
+		}
+		least := regexp.MustCompile(`at least ([0-9]+\w+)`)
+		documentedLeast, said := "", ""
+		if m := least.FindStringSubmatch(row[3]); m != nil {
+			documentedLeast = m[1]
+		}
+		for _, tiny := range []string{"1ns", "1B"} { // too small for every field that has a least value
+			if m := least.FindStringSubmatch(f.set(new(S), tiny)); m != nil {
+				said = m[1]
+			}
+		}
+		if said != documentedLeast {
+			t.Errorf("%s: at least %q in the document, %q in the code", name, documentedLeast, said)
+		}
+		if f.takesOff() != strings.Contains(row[3], "`off`") {
+			t.Errorf("%s: takes off: %t, and the document says otherwise", name, f.takesOff())
+		}
+	}
+	if !slices.Equal(documented, fieldNames(fields)) {
+		t.Errorf("the document has %q, the code %q", documented, fieldNames(fields))
+	}
 }
 
 // What the code takes as the default of each field is what stands in the table.
 func TestDefaultsAreTaken(t *testing.T) {
 	t.Parallel()
 	s := base()
-	for _, f := range fields {
+	for _, f := range cacheFields {
 		var alone settings
 		if f.def == sameAsTTL {
 			continue
@@ -125,7 +134,7 @@ func TestTheExampleInTheDocumentShowsEveryField(t *testing.T) {
 	t.Parallel()
 	_, rest, _ := strings.Cut(readDoc(t), "## A full example\n\n```yaml\n")
 	example, _, _ := strings.Cut(rest, "```")
-	for _, name := range append(fieldNames(), sections...) {
+	for _, name := range slices.Concat(fieldNames(cacheFields), fieldNames(remoteFields), sections) {
 		if !regexp.MustCompile(`(?m)^ *` + name + `:`).MatchString(example) {
 			t.Errorf("the example does not show %s", name)
 		}
@@ -166,7 +175,7 @@ func TestTheVariablesInTheDocumentWork(t *testing.T) {
 			t.Errorf("%s: %v", variable, p.err())
 		}
 		got := map[string]string{
-			"remotes.main": d.remotes[0].text.text, "buses.main": d.buses[0].text.text,
+			"remotes.main": d.remotes[0].fields["url"].text, "buses.main": d.buses[0].text.text,
 			"defaults.ttl": d.defaults.fields["ttl"].text, "caches.products.local_ttl": d.caches[0].fields["local_ttl"].text,
 		}
 		for where, text := range got {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml"
@@ -22,9 +23,11 @@ var nameForm = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
 // A document is a configuration as it was written: names and texts, in order, not yet understood.
 type document struct {
-	remotes, buses []*item
-	defaults       section
-	caches         []*section
+	remotes  []*section
+	buses    []*item
+	rings    []*ring
+	defaults section
+	caches   []*section
 }
 
 // An item is one named URL.
@@ -33,7 +36,15 @@ type item struct {
 	text scalar
 }
 
-// A section is the fields of one cache, or of the defaults.
+// A ring is the keys of one key ring, the first for writing.
+type ring struct {
+	name   string
+	at     place
+	keys   []*item
+	broken bool // reported already
+}
+
+// A section is the fields of one remote, one cache, or the defaults.
 type section struct {
 	name   string
 	at     place
@@ -135,22 +146,28 @@ func tooDeep(tokens token.Tokens) *token.Position {
 	return nil
 }
 
-var sections = []string{"remotes", "buses", "defaults", "caches"}
+var sections = []string{"remotes", "buses", "encryption", "defaults", "caches"}
 
 func (d *document) read(root ast.Node, p *problems) {
 	each(root, place{}, p, func(name string, at place, value ast.Node) {
 		switch name {
 		case "remotes":
-			d.remotes = readItems(value, at, p)
+			eachNamed(value, at, none, p, func(name string, at place, value ast.Node) {
+				d.remotes = append(d.remotes, readRemote(name, value, at, p))
+			})
 		case "buses":
-			d.buses = readItems(value, at, p)
+			d.buses = readItems(value, at, none, p)
+		case "encryption":
+			eachNamed(value, at, off, p, func(name string, at place, value ast.Node) {
+				before := len(p.list)
+				keys := readItems(value, at, "", p)
+				d.rings = append(d.rings, &ring{name: name, at: at, keys: keys, broken: len(p.list) > before})
+			})
 		case "defaults":
-			d.defaults = *readSection("", value, at, p)
+			d.defaults = *readSection("", value, at, fieldNames(cacheFields), p)
 		case "caches":
-			each(value, at, p, func(name string, at place, value ast.Node) {
-				if checkName(name, at, p) {
-					d.caches = append(d.caches, readSection(name, value, at, p))
-				}
+			eachNamed(value, at, "", p, func(name string, at place, value ast.Node) {
+				d.caches = append(d.caches, readSection(name, value, at, fieldNames(cacheFields), p))
 			})
 		default:
 			p.add(at, "unknown field; %s", suggest(name, sections))
@@ -158,33 +175,42 @@ func (d *document) read(root ast.Node, p *problems) {
 	})
 }
 
-func checkName(name string, at place, p *problems) bool {
-	if !nameForm.MatchString(name) {
-		p.add(at, "a name has 1 to 64 letters, digits, '.', '_' or '-'")
-		return false
-	}
-	return true
+// eachNamed is each for things with names of the user's choice, save the word taken, which has a meaning where they are
+// referred to.
+func eachNamed(node ast.Node, at place, taken string, p *problems, f func(name string, at place, value ast.Node)) {
+	each(node, at, p, func(name string, at place, value ast.Node) {
+		switch {
+		case !nameForm.MatchString(name):
+			p.add(at, "a name has 1 to 64 letters, digits, '.', '_' or '-'")
+		case name == taken:
+			p.add(at, "the name is taken: where a cache refers to one, %s means that it has none", taken)
+		default:
+			f(name, at, value)
+		}
+	})
 }
 
-func readItems(node ast.Node, at place, p *problems) (items []*item) {
-	each(node, at, p, func(name string, at place, value ast.Node) {
-		if !checkName(name, at, p) {
-			return
-		}
-		if name == none {
-			p.add(at, "the name is taken: a cache's remote or bus %s means that it has none", none)
-			return
-		}
+func readItems(node ast.Node, at place, taken string, p *problems) (items []*item) {
+	eachNamed(node, at, taken, p, func(name string, at place, value ast.Node) {
 		items = append(items, &item{name: name, text: readScalar(value, at, p)})
 	})
 	return items
 }
 
-func readSection(name string, node ast.Node, at place, p *problems) *section {
+// readRemote reads a remote: its fields, or its URL alone.
+func readRemote(name string, node ast.Node, at place, p *problems) *section {
+	switch node.(type) {
+	case *ast.MappingNode, *ast.MappingValueNode:
+		return readSection(name, node, at, fieldNames(remoteFields), p)
+	}
+	return &section{name: name, at: at, fields: map[string]scalar{"url": readScalar(node, at, p)}}
+}
+
+func readSection(name string, node ast.Node, at place, known []string, p *problems) *section {
 	s := &section{name: name, at: at, fields: map[string]scalar{}}
 	each(node, at, p, func(name string, at place, value ast.Node) {
-		if fieldNamed(name) == nil {
-			p.add(at, "unknown field; %s", suggest(name, fieldNames()))
+		if !slices.Contains(known, name) {
+			p.add(at, "unknown field; %s", suggest(name, known))
 			return
 		}
 		s.fields[name] = readScalar(value, at, p)

@@ -2,8 +2,14 @@ package config
 
 import (
 	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"slices"
 
 	"github.com/strata-cache/strata/backend"
+	"github.com/strata-cache/strata/codec"
 	"github.com/strata-cache/strata/invalidation"
 )
 
@@ -14,7 +20,44 @@ type Drivers struct {
 
 	// Buses open buses.
 	Buses map[string]BusOpener
+
+	// Pools open remote tiers that have a membership: a list of servers that can change.
+	Pools map[string]PoolOpener
+
+	// Compression makes what compresses values by an algorithm, "s2" or "zstd", from a size on; usually compression.New. nil:
+	// no file may name one.
+	Compression func(algorithm string, threshold int) (codec.Compressor, error)
+
+	// Encryption makes what encrypts values of the keys of a ring, at least one, the first for writing; usually encryption.New.
+	// Its errors must not show a secret. nil: no file may have key rings.
+	Encryption func(keys []Key) (codec.Cipher, error)
 }
+
+func (d Drivers) storeSchemes() []string { return slices.Sorted(maps.Keys(d.Stores)) }
+func (d Drivers) busSchemes() []string   { return slices.Sorted(maps.Keys(d.Buses)) }
+
+// A PoolOpener opens a remote tier by URL, whose servers are what members say: a register on a bus, which stays open for
+// longer than the tier. It succeeds while the servers and the bus are down.
+//
+//	func(ctx context.Context, url string, members *invalidation.Registry) (*backend.Store, error) {
+//		return memcached.Open(ctx, url, &memcached.Options{Membership: members})
+//	}
+type PoolOpener func(ctx context.Context, url string, members *invalidation.Registry) (*backend.Store, error)
+
+// A Key is one of a key ring. However it is printed, it shows its ID alone.
+type Key struct {
+	ID     string
+	Secret string // as it was written: encryption.ParseKey reads it
+}
+
+// String returns the ID.
+func (k Key) String() string { return "key " + k.ID }
+
+// Format prints what String returns, whatever the verb.
+func (k Key) Format(s fmt.State, _ rune) { io.WriteString(s, k.String()) }
+
+// LogValue logs what String returns.
+func (k Key) LogValue() slog.Value { return slog.StringValue(k.String()) }
 
 // A BusOpener opens a bus by URL. It succeeds while the server is down. share is the remote tier that was opened with the
 // same URL, nil if there is none: a transport may publish through its client.

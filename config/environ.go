@@ -35,13 +35,16 @@ func (d *document) override(env map[string]string, p *problems) {
 	add := func(variable, path string, set func(scalar)) {
 		targets[variable] = append(targets[variable], target{path, set})
 	}
-	for _, it := range d.remotes {
-		add(envRemotes+envName(it.name), "remotes."+it.name, func(s scalar) { it.text = s })
+	for _, r := range d.remotes {
+		add(envRemotes+envName(r.name), "remotes."+r.name, func(s scalar) { r.fields["url"] = s })
+		for _, f := range remoteFields {
+			add(envRemotes+envName(r.name)+"_"+envName(f.name), "remotes."+r.name+"."+f.name, func(s scalar) { r.fields[f.name] = s })
+		}
 	}
 	for _, it := range d.buses {
 		add(envBuses+envName(it.name), "buses."+it.name, func(s scalar) { it.text = s })
 	}
-	for _, f := range fields {
+	for _, f := range cacheFields {
 		add(envDefaults+envName(f.name), "defaults."+f.name, func(s scalar) { d.defaults.fields[f.name] = s })
 		for _, c := range d.caches {
 			add(envCaches+envName(c.name)+"_"+envName(f.name), "caches."+c.name+"."+f.name, func(s scalar) { c.fields[f.name] = s })

@@ -10,6 +10,9 @@ import (
 	"github.com/strata-cache/strata/backend"
 	"github.com/strata-cache/strata/backend/driver"
 	"github.com/strata-cache/strata/backend/record"
+	"github.com/strata-cache/strata/codec"
+	"github.com/strata-cache/strata/codec/compression"
+	"github.com/strata-cache/strata/codec/encryption"
 	"github.com/strata-cache/strata/config"
 	"github.com/strata-cache/strata/invalidation"
 	"github.com/strata-cache/strata/invalidation/membus"
@@ -18,6 +21,8 @@ import (
 // A world is servers that a test's configuration may name, and what happened to them.
 type world struct {
 	hub *membus.Hub
+
+	shared map[string][]byte // of all stores; nil: each has its own
 
 	mu  sync.Mutex
 	log []string // "open store URL", "share URL", "close bus URL", …
@@ -34,7 +39,11 @@ func (w *world) note(format string, args ...any) {
 func (w *world) drivers() config.Drivers {
 	store := func(_ context.Context, url string) (*backend.Store, error) {
 		w.note("open store %s", url)
-		return backend.New(&fake{w: w, url: url, data: map[string][]byte{}}), nil
+		f := &fake{w: w, url: url, data: w.shared}
+		if f.data == nil {
+			f.data = map[string][]byte{}
+		}
+		return backend.New(f), nil
 	}
 	bus := func(_ context.Context, url string, share config.Client) (*invalidation.Bus, error) {
 		w.note("open bus %s", url)
@@ -42,9 +51,38 @@ func (w *world) drivers() config.Drivers {
 		if share != nil && share.As(&f) {
 			w.note("share %s", f.url)
 		}
-		return invalidation.New(noted{w.hub.Transport(), w, url}, nil), nil
+		return invalidation.New(noted{w.hub.Transport().(keeper), w, url}, nil), nil
+	}
+	pool := func(ctx context.Context, url string, members *invalidation.Registry) (*backend.Store, error) {
+		w.note("open store %s", url)
+		value, epoch, err := members.Load(ctx)
+		if err == nil && epoch == 0 {
+			value = []byte(url)
+			_, _, err = members.Swap(ctx, value, 0)
+		}
+		w.note("members %s, error %v", value, err)
+		return backend.New(&fake{w: w, url: url, data: map[string][]byte{}}), nil
 	}
 	return config.Drivers{
+		Pools: map[string]config.PoolOpener{"memcached": pool},
+		Compression: func(algorithm string, threshold int) (codec.Compressor, error) {
+			a, err := compression.ParseAlgorithm(algorithm)
+			if err != nil {
+				return nil, err
+			}
+			return compression.New(&compression.Options{Algorithm: a, Threshold: threshold})
+		},
+		Encryption: func(keys []config.Key) (codec.Cipher, error) {
+			var ring []encryption.Key
+			for _, k := range keys {
+				key, err := encryption.ParseKey(k.ID, k.Secret)
+				if err != nil {
+					return nil, err
+				}
+				ring = append(ring, key)
+			}
+			return encryption.New(ring[0], ring[1:]...)
+		},
 		Stores: map[string]backend.Opener{
 			"memory": store, "redis": store, "memcached": store,
 			"broken": func(_ context.Context, url string) (*backend.Store, error) {
@@ -60,15 +98,21 @@ func (w *world) drivers() config.Drivers {
 
 var errBroken = errors.New("broken on purpose")
 
-type noted struct {
+// A keeper is a transport with registers, as that of membus is.
+type keeper interface {
 	invalidation.Transport
+	invalidation.Registrar
+}
+
+type noted struct {
+	keeper
 	w   *world
 	url string
 }
 
 func (n noted) Close() error {
 	n.w.note("close bus %s", n.url)
-	return n.Transport.Close()
+	return n.keeper.Close()
 }
 
 // A fake is a remote tier in a map.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -29,31 +30,47 @@ type settings struct {
 	fenceWait    time.Duration
 	localCost    int64 // -1: off
 	version      string
+	compression  string // "": off
+	threshold    int64  // of compression
+	encryption   string // name of a key ring; "": off
 }
 
-// A field is one field of a cache. The schema is made from it, and docs/configuration.md has a row for each, which a test compares
-// with this table.
-type field struct {
+// remoteSettings are the fields of one remote, understood.
+type remoteSettings struct {
+	url        string
+	membership string // name of a bus; "": none
+	prefix     string // "": none
+	timeout    time.Duration
+}
+
+// A field is one field of a section that S holds. The schema is made from it, and docs/configuration.md has a row for each, which
+// a test compares with these tables.
+type field[S any] struct {
 	name    string
 	typ     string
 	def     string // as it would be written
 	meaning string // in Markdown
 	// set understands a value and puts it into s, or returns what is wrong with it.
-	set func(s *settings, text string) (problem string)
+	set func(s *S, text string) (problem string)
 }
 
 const (
-	typeURL      = "name or URL"
-	typeURLOnly  = "URL"
-	typeMode     = "mode"
-	typeDuration = "duration"
-	typeSize     = "size"
-	typeNumber   = "number"
-	typeText     = "text"
-	sameAsTTL    = "as ttl"
+	typeURL       = "name or URL"
+	typeURLOnly   = "URL"
+	typeMode      = "mode"
+	typeDuration  = "duration"
+	typeSize      = "size"
+	typeNumber    = "number"
+	typeText      = "text"
+	typeName      = "name"
+	typeKey       = "key"
+	typeAlgorithm = "algorithm"
+	sameAsTTL     = "as ttl"
+	required      = "–"
 )
 
-var fields = []field{
+// cacheFields are the fields of a cache, and of the defaults.
+var cacheFields = []field[settings]{
 	{
 		"remote", typeURL, none,
 		"the remote tier: a name under `remotes`, a URL, or `none`",
@@ -112,16 +129,55 @@ var fields = []field{
 	{
 		"local_cost", typeSize, "64MiB",
 		"how much the local tier may hold; at least 64KiB; `off` for no local tier, which needs a `remote`",
-		setLocalCost,
+		size(func(s *settings) *int64 { return &s.localCost }, 64<<10, true),
 	},
 	{
 		"version", typeText, "1",
 		"part of every remote key: another version is another, empty cache",
 		setVersion,
 	},
+	{
+		"compression", typeAlgorithm, off,
+		"how values are compressed at the remote tier: `s2` (fast), `zstd` (small), or `off`. Nodes with either read both; to one with `off` what is compressed is a miss",
+		setCompression,
+	},
+	{
+		"compression_threshold", typeSize, "1KiB",
+		"the size of an encoded value from which it is compressed; at least 16B",
+		size(func(s *settings) *int64 { return &s.threshold }, 16, false),
+	},
+	{
+		"encryption", typeName, off,
+		"the key ring under `encryption` with which the remote tier's values are encrypted, or `off`. Values that were not are misses then",
+		nameOr(off, func(s *settings) *string { return &s.encryption }),
+	},
 }
 
-func fieldNamed(name string) *field {
+// remoteFields are the fields of a remote. One that is a URL and nothing else may be written as that.
+var remoteFields = []field[remoteSettings]{
+	{
+		"url", typeURLOnly, required,
+		"where the servers are",
+		func(s *remoteSettings, v string) string { s.url = v; return "" },
+	},
+	{
+		"membership", typeName, none,
+		"the bus under `buses` that keeps the list of a Memcached pool's servers, so that it can change while programs run; the servers in the `url` are those of a new pool only. Programs that share a pool give its remote the same name. Or `none`",
+		nameOr(none, func(s *remoteSettings) *string { return &s.membership }),
+	},
+	{
+		"prefix", typeText, none,
+		"a key space of its own on the servers, such as a tenant's; or `none`",
+		nameOr(none, func(s *remoteSettings) *string { return &s.prefix }),
+	},
+	{
+		"timeout", typeDuration, off,
+		"bounds each call, below the client's own bound, which the URL may set; at least 1ms, or `off`",
+		duration(func(s *remoteSettings) *time.Duration { return &s.timeout }, time.Millisecond, true),
+	},
+}
+
+func fieldNamed[S any](fields []field[S], name string) *field[S] {
 	for i := range fields {
 		if fields[i].name == name {
 			return &fields[i]
@@ -130,7 +186,7 @@ func fieldNamed(name string) *field {
 	return nil
 }
 
-func fieldNames() []string {
+func fieldNames[S any](fields []field[S]) []string {
 	names := make([]string, len(fields))
 	for i, f := range fields {
 		names[i] = f.name
@@ -139,8 +195,8 @@ func fieldNames() []string {
 }
 
 // duration returns the set of a field that takes least or more, or also off where that may be.
-func duration(where func(*settings) *time.Duration, least time.Duration, mayBeOff bool) func(*settings, string) string {
-	return func(s *settings, v string) string {
+func duration[S any](where func(*S) *time.Duration, least time.Duration, mayBeOff bool) func(*S, string) string {
+	return func(s *S, v string) string {
 		if mayBeOff && (v == off || v == "0") {
 			*where(s) = 0
 			return ""
@@ -191,22 +247,62 @@ func setJitter(s *settings, v string) string {
 	return ""
 }
 
-const minLocalCost = 64 << 10
+// compressions are the algorithms that a cache may name.
+var compressions = []string{"s2", "zstd"}
 
-func setLocalCost(s *settings, v string) string {
+func setCompression(s *settings, v string) string {
 	if v == off {
-		s.localCost = -1
+		s.compression = ""
 		return ""
 	}
-	n, ok := parseSize(v)
-	if !ok {
-		return "is not a size: a whole number and its unit, like 512KiB, 64MiB or 2GiB; or off"
+	if !slices.Contains(compressions, v) {
+		return "is an unknown algorithm; known: " + strings.Join(compressions, ", ") + "; or off"
 	}
-	if n < minLocalCost {
-		return "is too small: at least 64KiB, or off"
-	}
-	s.localCost = n
+	s.compression = v
 	return ""
+}
+
+// nameOr returns the set of a field that takes a name, or the word for none, which it stores as "".
+func nameOr[S any](word string, where func(*S) *string) func(*S, string) string {
+	return func(s *S, v string) string {
+		if v == word {
+			*where(s) = ""
+			return ""
+		}
+		if !nameForm.MatchString(v) {
+			return "is not a name: 1 to 64 letters, digits, '.', '_' or '-'; or " + word
+		}
+		*where(s) = v
+		return ""
+	}
+}
+
+// size returns the set of a field that takes least bytes or more, or also off, which it stores as -1, where that may be.
+func size(where func(*settings) *int64, least int64, mayBeOff bool) func(*settings, string) string {
+	orOff := map[bool]string{true: "or off"}[mayBeOff]
+	return func(s *settings, v string) string {
+		if mayBeOff && v == off {
+			*where(s) = -1
+			return ""
+		}
+		n, ok := parseSize(v)
+		if !ok {
+			return strings.TrimSuffix("is not a size: a whole number and its unit, like 512KiB, 64MiB or 2GiB; "+orOff, "; ")
+		}
+		if n < least {
+			return strings.TrimSuffix("is too small: at least "+showSize(least)+", "+orOff, ", ")
+		}
+		*where(s) = n
+		return ""
+	}
+}
+
+// showSize writes a size as it would be written in a file.
+func showSize(n int64) string {
+	if n%(1<<10) == 0 {
+		return fmt.Sprintf("%dKiB", n>>10)
+	}
+	return fmt.Sprintf("%dB", n)
 }
 
 var (

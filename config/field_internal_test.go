@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/strata-cache/strata/backend"
+	"github.com/strata-cache/strata/codec"
 	"github.com/strata-cache/strata/invalidation"
 	"github.com/strata-cache/strata/policy"
 	"github.com/strata-cache/strata/tier"
@@ -25,7 +26,7 @@ func TestEveryOptionOfACacheCanBeSet(t *testing.T) {
 		byCode = append(byCode, f.Name)
 	}
 	var names []string
-	for _, n := range fieldNames() {
+	for _, n := range fieldNames(cacheFields) {
 		names = append(names, strings.ReplaceAll(n, "_", ""))
 	}
 	for _, f := range reflect.VisibleFields(reflect.TypeFor[tier.Options[int, int]]()) {
@@ -43,10 +44,11 @@ func TestEveryFieldReachesTheCache(t *testing.T) {
 		"jitter": {"0.25", "0.25"}, "max_staleness": {"1500ms", "1.5s"}, "load_timeout": {"7s", "7s"}, "fence_wait": {"8ms", "8ms"},
 		"local_cost": {"3MiB", "3145728"}, "version": {"1.10", "1.10"},
 		"remote": {"x://r", ""}, "bus": {"x://b", ""}, "mode": {"cache-aside", ""},
+		"compression": {"zstd", "zstd from 4096"}, "compression_threshold": {"4KiB", ""}, "encryption": {"ring", "new, old"},
 	}
 	var yaml strings.Builder
-	yaml.WriteString("caches:\n  c:\n")
-	for _, f := range fields {
+	yaml.WriteString("encryption: {ring: {new: '${NEW}', old: '${OLD}'}}\ncaches:\n  c:\n")
+	for _, f := range cacheFields {
 		v, ok := values[f.name]
 		if !ok {
 			t.Fatalf("no value for %s: add one", f.name)
@@ -54,15 +56,19 @@ func TestEveryFieldReachesTheCache(t *testing.T) {
 		fmt.Fprintf(&yaml, "    %s: %s\n", f.name, v.written)
 	}
 	p := &problems{}
-	pl := read([]byte(yaml.String()), p).resolve(nil, Drivers{
+	pl := read([]byte(yaml.String()), p).resolve(map[string]string{"NEW": "1", "OLD": "2"}, Drivers{
 		Stores: map[string]backend.Opener{"x": nil}, Buses: map[string]BusOpener{"x": nil},
+		Compression: func(algorithm string, threshold int) (codec.Compressor, error) {
+			return named(fmt.Sprintf("%s from %d", algorithm, threshold)), nil
+		},
+		Encryption: func(keys []Key) (codec.Cipher, error) { return named(keys[0].ID + ", " + keys[1].ID), nil },
 	}, p)
 	if err := p.err(); err != nil {
 		t.Fatal(err)
 	}
 	c := pl.caches["c"]
 	store, bus := &backend.Store{}, &invalidation.Bus{}
-	set := &Set{plan: pl, stores: map[*server]*backend.Store{c.remote: store}, buses: map[*server]*invalidation.Bus{c.bus: bus}}
+	set := &Set{plan: pl, views: map[*remote]*backend.Store{c.remote: store}, buses: map[*server]*invalidation.Bus{c.bus: bus}}
 	o := tierOptions(set, c, policy.Policy[int, int]{}, nil)
 	if o.Remote != store || o.Bus != bus {
 		t.Error("remote or bus is another")
@@ -78,6 +84,14 @@ func TestEveryFieldReachesTheCache(t *testing.T) {
 		}
 	}
 }
+
+// named compresses and encrypts by name only.
+type named string
+
+func (n named) Compress(_, _ []byte) ([]byte, bool)    { return nil, false }
+func (n named) Decompress([]byte) ([]byte, error)      { return nil, nil }
+func (n named) Encrypt(_, _, _ []byte) ([]byte, error) { return nil, nil }
+func (n named) Decrypt(_, _ []byte) ([]byte, error)    { return nil, nil }
 
 // The defaults of the table are tier's own, which its source says.
 func TestDefaultsAreThoseOfTier(t *testing.T) {
@@ -110,8 +124,8 @@ func TestDefaultsAreThoseOfTier(t *testing.T) {
 		"ttl": "defaultTTL", "max_staleness": "defaultMaxStaleness", "load_timeout": "defaultLoadTimeout",
 		"fence_wait": "defaultFenceWait", "local_cost": "defaultLocalCost", "version": "defaultVersion",
 	} {
-		if fieldNamed(name).def != got[constant] {
-			t.Errorf("%s: default %q here, %q in tier", name, fieldNamed(name).def, got[constant])
+		if fieldNamed(cacheFields, name).def != got[constant] {
+			t.Errorf("%s: default %q here, %q in tier", name, fieldNamed(cacheFields, name).def, got[constant])
 		}
 	}
 }
@@ -132,7 +146,7 @@ func TestBoundsAreThoseOfTier(t *testing.T) {
 		{"local_cost", "64KiB", "65535"},
 		{"version", strings.Repeat("v", 64), strings.Repeat("v", 65)},
 	} {
-		f := fieldNamed(test.field)
+		f := fieldNamed(cacheFields, test.field)
 		s := base()
 		if problem := f.set(&s, test.least); problem != "" {
 			t.Errorf("%s: %s %s", test.field, test.least, problem)

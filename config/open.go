@@ -12,10 +12,13 @@ import (
 	"github.com/strata-cache/strata/invalidation"
 )
 
-// open opens the servers of a plan. If one fails, the others are tried, so that all that fail are reported; then everything
-// is closed again.
+// open opens the servers of a plan: remote tiers, buses, and the remote tiers whose servers a bus tells. If one fails, the others
+// are tried, so that all that fail are reported; then everything is closed again.
 func (pl *plan) open(ctx context.Context, drivers Drivers, p *problems) *Set {
-	set := &Set{plan: pl, file: p.file, stores: map[*server]*backend.Store{}, buses: map[*server]*invalidation.Bus{}, made: map[string]bool{}}
+	set := &Set{
+		plan: pl, file: p.file, stores: map[*server]*backend.Store{}, views: map[*remote]*backend.Store{},
+		buses: map[*server]*invalidation.Bus{}, made: map[string]bool{},
+	}
 	opened := false
 	defer func() {
 		if !opened { // also when an opener panics
@@ -24,28 +27,39 @@ func (pl *plan) open(ctx context.Context, drivers Drivers, p *problems) *Set {
 	}()
 	byURL := map[string]*backend.Store{}
 	for _, s := range pl.stores {
-		scheme, _, _ := strings.Cut(s.url, "://")
-		store, err := drivers.Stores[scheme](ctx, s.url)
-		if err != nil || store == nil {
-			s.failed(err, p)
-			continue
+		if s.members == nil {
+			store, err := drivers.Stores[s.scheme()](ctx, s.url)
+			set.openedStore(s, store, err, p)
+			byURL[s.url] = set.stores[s]
 		}
-		set.stores[s], byURL[s.url] = store, store
-		set.closers = append(set.closers, store.Close)
 	}
 	for _, s := range pl.buses {
-		scheme, _, _ := strings.Cut(s.url, "://")
 		var share Client
 		if store := byURL[s.url]; store != nil {
 			share = store
 		}
-		bus, err := drivers.Buses[scheme](ctx, s.url, share)
+		bus, err := drivers.Buses[s.scheme()](ctx, s.url, share)
 		if err != nil || bus == nil {
-			s.failed(err, p)
+			failed(s.at, "cannot be opened", err, s.allSecrets(), p)
 			continue
 		}
 		set.buses[s] = bus
 		set.closers = append(set.closers, bus.Close)
+	}
+	for _, s := range pl.stores {
+		if bus := set.buses[s.members]; bus != nil { // else its failure is reported
+			members, err := invalidation.Register(bus, s.register)
+			var store *backend.Store
+			if err == nil {
+				store, err = drivers.Pools[s.scheme()](ctx, s.url, members)
+			}
+			set.openedStore(s, store, err, p)
+		}
+	}
+	for _, r := range pl.views {
+		if store := set.stores[r.server]; store != nil {
+			set.views[r] = r.of(store)
+		}
 	}
 	if opened = p.err() == nil; !opened {
 		return nil
@@ -53,22 +67,48 @@ func (pl *plan) open(ctx context.Context, drivers Drivers, p *problems) *Set {
 	return set
 }
 
-// failed reports that a server could not be opened, without what its URL hides.
-func (s *server) failed(err error, p *problems) {
+// openedStore keeps what an opener returned, or reports that it failed.
+func (set *Set) openedStore(s *server, store *backend.Store, err error, p *problems) {
+	if err != nil || store == nil {
+		failed(s.at, "cannot be opened", err, s.allSecrets(), p)
+		return
+	}
+	set.stores[s] = store
+	set.closers = append(set.closers, store.Close)
+}
+
+// of returns the view of an open store, which closes with it.
+func (r *remote) of(store *backend.Store) *backend.Store {
+	if r.timeout > 0 {
+		store = store.With(&backend.Options{Timeout: r.timeout})
+	}
+	if r.prefix != "" {
+		store = store.Prefix(r.prefix)
+	}
+	return store
+}
+
+func (s *server) scheme() string {
+	scheme, _, _ := strings.Cut(s.url, "://")
+	return scheme
+}
+
+// failed reports that something could not be opened or made, without the secrets that its error may hold. Drivers take them out,
+// too; this is for those that forget.
+func failed(at place, what string, err error, secrets []string, p *problems) {
 	if err == nil {
 		err = errors.New("its opener returned nothing")
 	}
 	said := err.Error()
-	text := s.scrub(said)
-	e := p.add(s.at, "cannot be opened: %s", text)
+	text := scrub(said, secrets)
+	e := p.add(at, "%s: %s", what, text)
 	if text == said {
 		e.Err = err
 	}
 }
 
-// scrub takes out of a text what came from variables, and the URL's user and password. Drivers do so too; this is for those
-// that forget.
-func (s *server) scrub(text string) string {
+// allSecrets returns what came from variables, and the URL's user and password.
+func (s *server) allSecrets() []string {
 	secrets := slices.Clone(s.secrets)
 	if _, rest, ok := strings.Cut(s.url, "://"); ok {
 		if end := strings.IndexAny(rest, "/?#"); end >= 0 && strings.LastIndexByte(rest, '@') < end {
@@ -79,6 +119,12 @@ func (s *server) scrub(text string) string {
 			secrets = append(secrets, rest[:i], password)
 		}
 	}
+	return secrets
+}
+
+// scrub takes secrets out of a text, in whichever form they stand there.
+func scrub(text string, secrets []string) string {
+	secrets = slices.Clone(secrets)
 	for _, secret := range slices.Clone(secrets) {
 		if plain, err := url.PathUnescape(secret); err == nil {
 			secrets = append(secrets, plain)

@@ -7,57 +7,75 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/strata-cache/strata/codec"
 )
 
 // A plan is a configuration understood: what is to be opened, and what each cache is.
 type plan struct {
-	stores, buses []*server // distinct by URL, in order of appearance
-	remotes       map[string]*server
+	stores, buses []*server // distinct, in order of appearance
+	remotes       map[string]*remote
+	views         []*remote // distinct, in order of appearance
 	busNames      map[string]*server
 	caches        map[string]*cachePlan
 	order         []string // of caches
 }
 
-// A server is one URL, and where it is written first.
+// A server is one URL with one membership, and where it is written first.
 type server struct {
-	url     string
-	at      place
-	secrets []string
+	url      string
+	members  *server // the bus that keeps the list of servers; nil: the URL does
+	register string  // what the list is called there
+	at       place
+	secrets  []string
+}
+
+// A remote is a view of a server.
+type remote struct {
+	server  *server
+	prefix  string        // "": none
+	timeout time.Duration // 0: none
 }
 
 // A cachePlan is one cache.
 type cachePlan struct {
 	settings
-	at          place
-	remote, bus *server // nil: none
+	at         place
+	remote     *remote          // nil: none
+	bus        *server          // nil: none
+	compressor codec.Compressor // nil: none
+	cipher     codec.Cipher     // nil: none
 }
 
-// resolve understands a document. It reports every mistake that can be found without opening anything.
+// resolve understands a document. It reports every mistake that can be found without opening a server.
 func (d *document) resolve(env map[string]string, drivers Drivers, p *problems) *plan {
-	pl := &plan{remotes: map[string]*server{}, busNames: map[string]*server{}, caches: map[string]*cachePlan{}}
-	storeSchemes := slices.Sorted(maps.Keys(drivers.Stores))
-	busSchemes := slices.Sorted(maps.Keys(drivers.Buses))
-	for _, it := range d.remotes {
-		it.text.expand(env, p)
-		pl.remotes[it.name] = addServer(&pl.stores, it.text, storeSchemes, p)
-	}
+	pl := &plan{remotes: map[string]*remote{}, busNames: map[string]*server{}, caches: map[string]*cachePlan{}}
 	for _, it := range d.buses {
 		it.text.expand(env, p)
-		pl.busNames[it.name] = addServer(&pl.buses, it.text, busSchemes, p)
+		pl.busNames[it.name] = addServer(&pl.buses, server{}, it.text, drivers.busSchemes(), p)
 	}
-	remotes := references{"remote", &pl.stores, pl.remotes, storeSchemes}
-	buses := references{"bus", &pl.buses, pl.busNames, busSchemes}
+	for _, s := range d.remotes {
+		pl.remotes[s.name] = pl.resolveRemote(s, env, drivers, p)
+	}
+	rings := d.resolveRings(env, drivers, p)
+	remotes := references[remote]{"remote", pl.remotes, func(text scalar) *remote {
+		return pl.view(addServer(&pl.stores, server{}, text, drivers.storeSchemes(), p), remoteSettings{})
+	}}
+	buses := references[server]{"bus", pl.busNames, func(text scalar) *server {
+		return addServer(&pl.buses, server{}, text, drivers.busSchemes(), p)
+	}}
 
 	common := base()
 	origin := map[string]place{} // of the values in common that are not built in
-	badDefaults := d.defaults.read(&common, origin, env, p)
+	badDefaults := understand(&d.defaults, cacheFields, &common, origin, env, p)
 	commonRemote := remotes.find(d.defaults.fields["remote"], p)
 	commonBus := buses.find(d.defaults.fields["bus"], p)
 	badDefaults = badDefaults || commonRemote == nil && common.remote != none
+	codecs := codecs{drivers: drivers, rings: rings, refused: map[place]bool{}}
 	for _, s := range d.caches {
 		c := &cachePlan{settings: common, at: s.at, remote: commonRemote, bus: commonBus}
 		from := maps.Clone(origin)
-		bad := s.read(&c.settings, from, env, p) || badDefaults
+		bad := understand(s, cacheFields, &c.settings, from, env, p) || badDefaults
 		if t, ok := s.fields["remote"]; ok {
 			c.remote = remotes.find(t, p)
 			bad = bad || c.remote == nil && t.text != none
@@ -67,6 +85,11 @@ func (d *document) resolve(env map[string]string, drivers Drivers, p *problems) 
 		}
 		if !bad {
 			c.check(from, p)
+			written, ok := s.fields["encryption"]
+			if !ok {
+				written = d.defaults.fields["encryption"]
+			}
+			codecs.resolve(c, written, from["compression"], p)
 		}
 		pl.caches[s.name] = c
 		pl.order = append(pl.order, s.name)
@@ -74,9 +97,64 @@ func (d *document) resolve(env map[string]string, drivers Drivers, p *problems) 
 	return pl
 }
 
+// resolveRemote understands one remote; nil if it reports a mistake.
+func (pl *plan) resolveRemote(s *section, env map[string]string, drivers Drivers, p *problems) *remote {
+	var settings remoteSettings
+	origin := map[string]place{}
+	bad := understand(s, remoteFields, &settings, origin, env, p)
+	url, ok := s.fields["url"]
+	if !ok {
+		p.add(s.at, "has no url")
+		return nil
+	}
+	var like server
+	if settings.membership != "" && !s.fields["membership"].unusable {
+		at := origin["membership"]
+		bus, known := pl.busNames[settings.membership]
+		switch scheme, _, _ := strings.Cut(url.text, "://"); {
+		case !known:
+			p.add(at, "%s", s.fields["membership"].isNo("bus", slices.Collect(maps.Keys(pl.busNames))))
+			bad = true
+		case bus == nil:
+			bad = true
+		case !url.unusable && drivers.Stores[scheme] != nil && drivers.Pools[scheme] == nil:
+			p.add(at, "the servers of %s:// are those of the URL: %s", scheme, suggestPools(slices.Sorted(maps.Keys(drivers.Pools))))
+			bad = true
+		}
+		like = server{members: bus, register: "pool:" + s.name}
+	}
+	found := addServer(&pl.stores, like, url, drivers.storeSchemes(), p)
+	if bad {
+		return nil
+	}
+	return pl.view(found, settings)
+}
+
+func suggestPools(schemes []string) string {
+	if len(schemes) == 0 {
+		return "the program brings no driver with a membership"
+	}
+	return "a membership is for " + strings.Join(schemes, ", ")
+}
+
+// view returns the view of a server with these settings: one that is there, or a new one. nil if there is no server.
+func (pl *plan) view(s *server, settings remoteSettings) *remote {
+	if s == nil {
+		return nil
+	}
+	wanted := remote{server: s, prefix: settings.prefix, timeout: settings.timeout}
+	for _, r := range pl.views {
+		if *r == wanted {
+			return r
+		}
+	}
+	pl.views = append(pl.views, &wanted)
+	return &wanted
+}
+
 // base returns the built-in defaults.
 func base() (s settings) {
-	for _, f := range fields {
+	for _, f := range cacheFields {
 		if f.def != sameAsTTL {
 			f.set(&s, f.def)
 		}
@@ -84,8 +162,8 @@ func base() (s settings) {
 	return s
 }
 
-// read understands the fields of a section into s, and notes where each was written. It reports whether some were bad.
-func (s *section) read(into *settings, origin map[string]place, env map[string]string, p *problems) (bad bool) {
+// understand reads the fields of a section into a struct, and notes where each was written. It reports whether some were bad.
+func understand[S any](s *section, fields []field[S], into *S, origin map[string]place, env map[string]string, p *problems) (bad bool) {
 	for _, f := range fields {
 		text, ok := s.fields[f.name]
 		if !ok {
@@ -142,23 +220,22 @@ func short(d time.Duration) string {
 }
 
 // references are what the field remote, or the field bus, may mean.
-type references struct {
-	field   string
-	servers *[]*server
-	named   map[string]*server // nil values: reported already
-	schemes []string
+type references[T any] struct {
+	field string
+	named map[string]*T // nil values: reported already
+	byURL func(scalar) *T
 }
 
 // find returns what a field means; nil for none, and for what it reports.
-func (r references) find(text scalar, p *problems) *server {
+func (r references[T]) find(text scalar, p *problems) *T {
 	switch {
 	case text.unusable, text.at == place{}, text.text == none:
 		return nil
 	case strings.Contains(text.text, "://"):
-		return addServer(r.servers, text, r.schemes, p)
+		return r.byURL(text)
 	}
-	if s, ok := r.named[text.text]; ok {
-		return s
+	if found, ok := r.named[text.text]; ok {
+		return found
 	}
 	if !nameForm.MatchString(text.text) || len(text.secrets) > 0 {
 		p.add(text.at, "%s is neither a URL nor the name of a %s", text.hidden(), r.field)
@@ -166,6 +243,15 @@ func (r references) find(text scalar, p *problems) *server {
 	}
 	p.add(text.at, "no %s has the name %s; %s", r.field, quote(text.text), suggest(text.text, slices.Collect(maps.Keys(r.named))))
 	return nil
+}
+
+// isNo says that a value is the name of nothing known.
+func (s scalar) isNo(what string, known []string) string {
+	like := s.text
+	if len(s.secrets) > 0 {
+		like = "" // what is near to it would tell of it
+	}
+	return fmt.Sprintf("%s is the name of no %s; %s", s.show(), what, suggest(like, known))
 }
 
 var variableOnly = regexp.MustCompile(`^\$\{[A-Za-z_][A-Za-z0-9_]*\}$`)
@@ -180,8 +266,9 @@ func (s scalar) hidden() string {
 
 var schemeForm = regexp.MustCompile(`^[a-z][a-z0-9+.-]{0,31}$`)
 
-// addServer returns the server of a URL: the one that has it already, or a new one. It returns nil if it reports a mistake.
-func addServer(servers *[]*server, text scalar, schemes []string, p *problems) *server {
+// addServer returns the server of a URL with a membership as in like: the one that has them already, or a new one. It returns nil
+// if it reports a mistake.
+func addServer(servers *[]*server, like server, text scalar, schemes []string, p *problems) *server {
 	if text.unusable {
 		return nil
 	}
@@ -199,12 +286,12 @@ func addServer(servers *[]*server, text scalar, schemes []string, p *problems) *
 		return nil
 	}
 	for _, s := range *servers {
-		if s.url == text.text {
+		if s.url == text.text && s.members == like.members && s.register == like.register {
 			s.secrets = append(s.secrets, text.secrets...)
 			return s
 		}
 	}
-	s := &server{url: text.text, at: text.at, secrets: slices.Clone(text.secrets)}
+	s := &server{url: text.text, members: like.members, register: like.register, at: text.at, secrets: slices.Clone(text.secrets)}
 	*servers = append(*servers, s)
 	return s
 }

@@ -21,96 +21,109 @@ type object = map[string]any
 // Any text may bring its value by a variable, so what is known of the form of a text holds only where there is none.
 const orVariable = `|\$\{`
 
-// definitions are the forms of values, by the type that the table of fields names. The loader takes what YAML takes for a number
+// definitions are the forms of values, by the type that the tables of fields name. The loader takes what YAML takes for a number
 // or a boolean as the text that was written; where such a text can be right, they are allowed.
-var definitions = object{
-	"name":       object{"pattern": nameForm.String()},
-	typeURLOnly:  object{"type": "string", "pattern": `^[a-z][a-z0-9+.-]{0,31}://` + orVariable},
-	typeURL:      object{"type": scalars, "pattern": `^[a-z][a-z0-9+.-]{0,31}://|` + nameForm.String() + orVariable},
-	typeDuration: object{"type": "string", "pattern": `^\+?(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+$` + orVariable},
-	typeText:     object{"type": scalars, "pattern": nameForm.String() + orVariable},
-	typeSize: object{
-		"type": []string{"integer", "string"}, "minimum": minLocalCost,
-		"pattern": sizeForm.String() + orVariable,
-	},
-	typeNumber: object{
-		"type": []string{"number", "string"}, "minimum": 0, "maximum": maxJitter,
-		"pattern": `^[-+]?[.0-9]` + orVariable,
-	},
+var definitions = map[string]object{
+	typeURLOnly:   {"type": "string", "pattern": urlPattern + orVariable},
+	typeURL:       {"type": scalars, "pattern": urlPattern + "|" + nameForm.String() + orVariable},
+	typeName:      {"type": scalars, "pattern": nameForm.String() + orVariable},
+	typeText:      {"type": scalars, "pattern": nameForm.String() + orVariable},
+	typeDuration:  {"type": "string", "pattern": `^\+?(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+$` + orVariable},
+	typeSize:      {"type": []string{"integer", "string"}, "minimum": 0, "pattern": sizeForm.String() + orVariable},
+	typeNumber:    {"type": []string{"number", "string"}, "minimum": 0, "maximum": maxJitter, "pattern": `^[-+]?[.0-9]` + orVariable},
+	typeMode:      oneOf(modes),
+	typeAlgorithm: oneOf(compressions),
+	typeKey:       {"type": "string", "pattern": `^` + fromFile + `.|^\$\{[A-Za-z_][A-Za-z0-9_]*\}$`},
 }
+
+const urlPattern = `^[a-z][a-z0-9+.-]{0,31}://`
 
 var scalars = []string{"string", "number", "boolean"}
 
+func oneOf(words []string) object {
+	return object{"anyOf": []object{{"enum": words}, {"type": "string", "pattern": orVariable[1:]}}}
+}
+
 func schema() object {
-	defs := object{"cache": sectionSchema(fields)}
-	for name, definition := range definitions {
-		defs[defName(name)] = definition
+	remote := sectionSchema(remoteFields)
+	remote["required"] = []string{"url"}
+	remote["type"] = "object"
+	defs := object{
+		"cache":  sectionSchema(cacheFields),
+		"remote": object{"anyOf": []object{ref(typeURLOnly), remote}},
+		"names":  object{"pattern": nameForm.String()},
+		"ring":   object{"type": "object", "minProperties": 1, "propertyNames": ref("names"), "additionalProperties": ref(typeKey)},
 	}
+	for typ, definition := range definitions {
+		defs[defName(typ)] = definition
+	}
+	properties := object{}
+	for name, meaning := range map[string]struct{ of, taken, text string }{
+		"remotes":    {"remote", none, "Remote tiers, each a name and a URL, or its fields. A remote tier is shared by all processes."},
+		"buses":      {typeURLOnly, none, "Invalidation buses, each a name and a URL. A bus keeps the local tiers of all processes coherent."},
+		"encryption": {"ring", off, "Key rings, each a name and its keys. The first key of a ring encrypts, all decrypt."},
+		"caches":     {"cache", "", "Caches, each a name and its fields. The name is part of every remote key."},
+	} {
+		properties[name] = object{
+			"description": meaning.text, "type": []string{"object", "null"},
+			"propertyNames": namesBut(meaning.taken), "additionalProperties": ref(meaning.of),
+		}
+	}
+	properties["defaults"] = described(ref("cache"), "Fields of all caches that do not have them.")
 	return object{
 		"$schema":     "https://json-schema.org/draft/2020-12/schema",
 		"title":       "strata configuration",
 		"description": "Remote tiers, buses and caches of package config. docs/configuration.md explains it.",
 		"$defs":       defs,
-		"type":        []string{"object", "null"},
-		"properties": object{
-			"remotes":  serversSchema("Remote tiers, each a name and a URL. A remote tier is shared by all processes."),
-			"buses":    serversSchema("Invalidation buses, each a name and a URL. A bus keeps the local tiers of all processes coherent."),
-			"defaults": described(ref("cache"), "Fields of all caches that do not have them."),
-			"caches": object{
-				"description":          "Caches, each a name and its fields. The name is part of every remote key.",
-				"type":                 []string{"object", "null"},
-				"propertyNames":        ref("name"),
-				"additionalProperties": ref("cache"),
-			},
-		},
-		"additionalProperties": false,
+		"type":        []string{"object", "null"}, "properties": properties, "additionalProperties": false,
 	}
 }
 
-func serversSchema(description string) object {
-	return object{
-		"description":          description,
-		"type":                 []string{"object", "null"},
-		"propertyNames":        object{"allOf": []object{ref("name"), {"not": object{"const": none}}}},
-		"additionalProperties": ref(typeURLOnly),
+func namesBut(taken string) object {
+	if taken == "" {
+		return ref("names")
 	}
+	return object{"allOf": []object{ref("names"), {"not": object{"const": taken}}}}
 }
 
 // sectionSchema is the schema of a section with these fields.
-func sectionSchema(fields []field) object {
+func sectionSchema[S any](fields []field[S]) object {
 	properties := object{}
-	for _, f := range fields {
-		properties[f.name] = f.schema()
+	for i := range fields {
+		properties[fields[i].name] = fields[i].schema()
 	}
 	return object{"type": []string{"object", "null"}, "properties": properties, "additionalProperties": false}
 }
 
-func (f *field) schema() object {
-	s := object{}
+func (f *field[S]) schema() object {
+	s := ref(f.typ)
 	switch {
-	case f.typ == typeMode:
-		s["anyOf"] = []object{{"enum": modes}, {"type": "string", "pattern": orVariable[1:]}}
 	case f.takesOff() && f.takes("0"):
-		s["anyOf"] = []object{ref(f.typ), {"enum": []any{off, 0, "0"}}}
-	case f.takesOff():
-		s["anyOf"] = []object{ref(f.typ), {"const": off}}
-	default:
-		s = ref(f.typ)
+		s = object{"anyOf": []object{ref(f.typ), {"enum": []any{off, 0, "0"}}}}
+	case f.takesOff() && f.typ != typeName:
+		s = object{"anyOf": []object{ref(f.typ), {"const": off}}}
 	}
-	switch {
-	case f.typ == typeNumber:
-		s["default"] = json.Number(f.def)
-	case f.def != sameAsTTL:
+	switch f.def {
+	case sameAsTTL, required:
+	case "0":
+		s["default"] = 0
+	default:
 		s["default"] = f.def
 	}
 	return described(s, f.meaning)
 }
 
 // takes reports whether a text is a value of the field.
-func (f *field) takes(text string) bool { return f.set(&settings{}, text) == "" }
+func (f *field[S]) takes(text string) bool { return f.set(new(S), text) == "" }
 
 // takesOff reports whether the field can be turned off.
-func (f *field) takesOff() bool { return f.takes(off) && f.typ != typeURL && f.typ != typeText }
+func (f *field[S]) takesOff() bool {
+	switch f.typ {
+	case typeURL, typeURLOnly, typeText:
+		return false
+	}
+	return f.takes(off) && f.def != none
+}
 
 func ref(name string) object { return object{"$ref": "#/$defs/" + defName(name)} }
 
