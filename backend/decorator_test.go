@@ -41,16 +41,15 @@ func TestDecoratorsConformOnMemory(t *testing.T) {
 			t.Parallel()
 			shared := "memory://" + rand.Text()
 			backendtest.Run(t, func(t *testing.T) backendtest.Harness {
-				timeout := 5 * time.Second
 				return backendtest.Harness{
 					Open: func(t *testing.T) *backend.Store {
 						s, err := backend.Open(t.Context(), shared)
 						if err != nil {
 							t.Fatal(err)
 						}
-						return decorate(s, timeout)
+						return decorate(s, patient)
 					},
-					Timeout:  timeout,
+					Timeout:  patient,
 					Features: backendtest.Features{Counter: true, Scanner: true, Statser: true, MaxRecord: memory.DefaultMaxBytes / 8},
 				}
 			})
@@ -58,18 +57,26 @@ func TestDecoratorsConformOnMemory(t *testing.T) {
 	}
 }
 
+// patient is a timeout that a busy machine does not reach.
+const patient = 15 * time.Second
+
 // redisHarness opens decorated stores on srv, whose own timeout is longer than that of the decorator.
-func redisHarness(srv *server.Server, timeout time.Duration, decorate func(*backend.Store, time.Duration) *backend.Store) backendtest.Harness {
+func redisHarness(t *testing.T, srv *server.Server, timeout time.Duration, decorate func(*backend.Store, time.Duration) *backend.Store) backendtest.Harness {
+	open := func(t *testing.T) *backend.Store {
+		s, err := redis.Open(t.Context(), srv.URL(), &redis.Options{Timeout: 3 * timeout})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	bare := open(t)
+	defer bare.Close()
+	f := backendtest.Features{Counter: true, Scanner: true, Statser: true, Identifier: true}
+	f.MaxRecord, _ = bare.MaxRecord()
 	return backendtest.Harness{
-		Open: func(t *testing.T) *backend.Store {
-			s, err := redis.Open(t.Context(), srv.URL(), &redis.Options{Timeout: 3 * timeout})
-			if err != nil {
-				t.Fatal(err)
-			}
-			return decorate(s, timeout)
-		},
+		Open:     func(t *testing.T) *backend.Store { return decorate(open(t), timeout) },
 		Timeout:  timeout,
-		Features: backendtest.Features{Counter: true, Scanner: true, Statser: true, Identifier: true, MaxRecord: 512 << 20},
+		Features: f,
 	}
 }
 
@@ -79,7 +86,7 @@ func TestDecoratorsConformOnRedis(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			backendtest.Run(t, func(t *testing.T) backendtest.Harness {
-				return redisHarness(servertest.SharedRedis(t), 5*time.Second, decorate)
+				return redisHarness(t, servertest.SharedRedis(t), patient, decorate)
 			})
 		})
 	}
@@ -90,7 +97,7 @@ func TestATimeoutConformsInOutages(t *testing.T) {
 	t.Parallel()
 	backendtest.RunOutage(t, func(t *testing.T) backendtest.Harness {
 		srv := servertest.Redis(t)
-		h := redisHarness(srv, 500*time.Millisecond, decorators["nested"])
+		h := redisHarness(t, srv, 500*time.Millisecond, decorators["nested"])
 		must := func(f func() error) func(t *testing.T) {
 			return func(t *testing.T) {
 				t.Helper()

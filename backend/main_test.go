@@ -8,6 +8,6 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	flag.Set("test.parallel", "16") // the suites wait for TTLs far more than they compute
+	flag.Set("test.parallel", "8") // the suites wait for TTLs far more than they compute
 	servertest.Main(m)
 }
