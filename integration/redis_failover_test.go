@@ -148,8 +148,9 @@ func TestCachesOutliveAFailoverAndDoNotBelieveTheOldPrimary(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			g := servertest.Sentinel(t)
-			l := startFleet(t, g.URL(), 3, 60)
+			// The clients have a user of their own, so that they keep their access when the sentinels lose theirs.
+			g := servertest.Sentinel(t, &server.SentinelOptions{Node: server.RedisOptions{Users: []server.RedisUser{{Name: "app", Password: "app"}}}})
+			l := startFleet(t, strings.Replace(g.URL(), "://", "://app:app@", 1), 3, 60)
 			l.run(t, loadFor(t, 3*time.Second))
 
 			old, err := g.Primary(t.Context())
@@ -174,8 +175,7 @@ func TestCachesOutliveAFailoverAndDoNotBelieveTheOldPrimary(t *testing.T) {
 	}
 }
 
-// deafen makes a primary refuse new connections and ends those of the sentinels: its clients have theirs still, and nobody
-// tells it that it was replaced.
+// deafen locks the sentinels out of a primary: its clients notice nothing, and nobody tells it that it was replaced.
 func deafen(t testing.TB, old *server.Server) {
 	t.Helper()
 	c := goredis.NewClient(&goredis.Options{Addr: old.Addr()})
