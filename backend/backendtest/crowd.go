@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -37,23 +38,26 @@ var crowdRules = []rule{
 				return r.Err
 			}
 			late := e.play(t, "few-ms-each-packet")
-			var mu sync.Mutex
-			answered, open := 0, 0 // guarded by mu
-			rallyOf(200, func(i int) {
-				err := ask(i)
-				mu.Lock()
-				defer mu.Unlock()
-				open = max(open, n.Open())
-				if err == nil {
-					answered++
+			e.recovery(t, "a sound server serves most", func() error { // a busy machine may need another attempt
+				var mu sync.Mutex
+				answered, open := 0, 0 // guarded by mu
+				rallyOf(200, func(i int) {
+					err := ask(i)
+					mu.Lock()
+					defer mu.Unlock()
+					open = max(open, n.Open())
+					if err == nil {
+						answered++
+					}
+				})
+				if open > e.depth.Connections {
+					t.Fatalf("%d connections were open, and %d are allowed", open, e.depth.Connections)
 				}
+				if answered < 100 {
+					return fmt.Errorf("%d of 200 callers were served", answered)
+				}
+				return nil
 			})
-			if answered < 100 {
-				t.Errorf("only %d of 200 callers were served by a sound server", answered)
-			}
-			if open > e.depth.Connections {
-				t.Errorf("%d connections were open, and %d are allowed", open, e.depth.Connections)
-			}
 			late()
 			heal := e.play(t, "hang")
 			within(t, 10*e.Timeout, "200 calls on few connections that hang", func() {
@@ -84,44 +88,29 @@ var crowdRules = []rule{
 		test: func(t *testing.T, e *env) {
 			n := e.network(t)
 			e.openDeep(t, e.Open)
-			var mu sync.Mutex
-			answered, failed := 0, 0 // guarded by mu
-			for _, cut := range []bool{false, true} {
-				stop := make(chan struct{})
-				var cutter sync.WaitGroup
-				if cut {
-					e.healing(t)
-					cutter.Go(func() { // ends at stop, waited for below
-						for {
-							select {
-							case <-stop:
-								return
-							case <-time.After(e.Timeout / 10):
-								n.Play("cut")
-							}
-						}
-					})
+			attempt := 0
+			e.recovery(t, "a sound server serves most", func() error { // a busy machine may need another attempt
+				attempt++
+				if served := e.thousand(t, attempt); served < thousand/2 {
+					return fmt.Errorf("%d of %d goroutines were served", served, thousand)
 				}
-				rallyOf(thousand, func(i int) {
-					err := e.ownAndOther(t, cut, i)
-					mu.Lock()
-					defer mu.Unlock()
-					switch {
-					case err == nil:
-						answered++
-					case errors.Is(err, backend.ErrUnavailable):
-						failed++
-					default:
-						t.Errorf("goroutine %d: %v", i, err)
+				return nil
+			})
+			stop := make(chan struct{})
+			var cutter sync.WaitGroup
+			cutter.Go(func() { // ends at stop, waited for below
+				for {
+					select {
+					case <-stop:
+						return
+					case <-time.After(e.Timeout / 4):
+						n.Play("cut")
 					}
-				})
-				close(stop)
-				cutter.Wait()
-				if !cut && answered < thousand/2 {
-					t.Errorf("only %d of %d goroutines were served by a sound server", answered, thousand)
 				}
-			}
-			t.Logf("%d goroutines were served, %d failed", answered, failed)
+			})
+			t.Logf("while connections were cut, %d of %d goroutines were served", e.thousand(t, 0), thousand)
+			close(stop)
+			cutter.Wait()
 			begin := time.Now()
 			e.recovered(t, "thousand-goroutines", begin)
 		},
@@ -157,9 +146,23 @@ var crowdRules = []rule{
 	},
 }
 
+// thousand returns how many of a thousand goroutines were served.
+func (e *env) thousand(t *testing.T, attempt int) int {
+	var served atomic.Int64
+	rallyOf(thousand, func(i int) {
+		switch err := e.ownAndOther(t, attempt, i); {
+		case err == nil:
+			served.Add(1)
+		case !errors.Is(err, backend.ErrUnavailable):
+			t.Errorf("goroutine %d: %v", i, err)
+		}
+	})
+	return int(served.Load())
+}
+
 // ownAndOther adds a record, and reads it and that of a neighbour.
-func (e *env) ownAndOther(t *testing.T, cut bool, i int) error {
-	name := func(i int) string { return e.key(fmt.Sprint(cut, i)) }
+func (e *env) ownAndOther(t *testing.T, attempt, i int) error {
+	name := func(i int) string { return e.key(fmt.Sprint(attempt, " ", i)) }
 	b, token := value(name(i))
 	f := e.store.Write(t.Context(), driver.Op{Key: name(i), Step: record.Step{Verb: record.Add, Record: b, TTL: long}})[0]
 	if f.Outcome == driver.Refused && record.TokenOf(f.Found) != token {

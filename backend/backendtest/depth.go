@@ -93,7 +93,7 @@ type Restart struct {
 // A Move gives the servers other addresses.
 type Move struct {
 	Open func(t *testing.T) *backend.Store // a store that knows the servers by name
-	Do   func(t *testing.T)                // changes what the name resolves to; at the old address nobody answers
+	Do   func(t *testing.T)                // changes what the name resolves to, until t ends; at the old address nobody answers
 }
 
 // A Lie is a way in which a server's replies are not true, which the client has to notice.
@@ -169,6 +169,7 @@ func (r rule) runDeep(t *testing.T, d *Depth) {
 		}
 	})
 	e := &env{Harness: d.Harness, depth: d, own: ownPrefix(t), mark: mark(t, d)}
+	defer e.mark.end()
 	r.test(t, e)
 }
 

@@ -16,20 +16,19 @@ import (
 // profiler's label, which goroutines inherit from the one that starts them.
 type marker struct {
 	name     string
-	ctx      context.Context
+	ctx      context.Context // with the label; without once the rule is over
 	immortal []string
 }
 
 const label = "backendtest"
 
-// mark marks the calling goroutine, which is the test's. When the test ends, and what it opened is closed, no connection
-// and no marked goroutine may be left.
+// mark marks the calling goroutine, which is the test's, until end is called. When the test ends, and what it opened is
+// closed, no connection and no marked goroutine may be left.
 func mark(t *testing.T, d *Depth) *marker {
 	m := &marker{name: rand.Text(), immortal: d.Immortal}
 	m.ctx = pprof.WithLabels(context.Background(), pprof.Labels(label, m.name))
 	pprof.SetGoroutineLabels(m.ctx)
 	t.Cleanup(func() {
-		pprof.SetGoroutineLabels(context.Background())
 		poll(t, 10*time.Millisecond, d.Patience, "no connection is left", func() error {
 			if d.Network == nil || d.Network.Open() == 0 {
 				return nil
@@ -44,6 +43,12 @@ func mark(t *testing.T, d *Depth) *marker {
 		})
 	})
 	return m
+}
+
+// end takes the mark from the calling goroutine: what its cleanups start is the harness's affair.
+func (m *marker) end() {
+	m.ctx = context.Background()
+	pprof.SetGoroutineLabels(m.ctx)
 }
 
 // apart runs f, of the harness, so that the goroutines that it starts are not those of the rule.
