@@ -1,0 +1,188 @@
+package redis_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"regexp"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/strata-cache/strata/backend"
+	"github.com/strata-cache/strata/backend/backendtest"
+	"github.com/strata-cache/strata/backend/redis"
+	"github.com/strata-cache/strata/internal/fault/wire"
+	"github.com/strata-cache/strata/internal/server"
+	"github.com/strata-cache/strata/internal/servertest"
+)
+
+const depthTimeout = 500 * time.Millisecond
+
+// front puts a network between stores and the servers at addrs, until the test ends.
+func front(t *testing.T, addrs ...string) *wire.Network {
+	t.Helper()
+	n, err := wire.Front(depthTimeout, addrs...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { n.Close() })
+	return n
+}
+
+// Not parallel: its subject is the whole process.
+func TestDepthOfOneServer(t *testing.T) {
+	backendtest.RunDepth(t, func(t *testing.T) backendtest.Depth {
+		srv := servertest.Redis(t, &server.RedisOptions{Persist: true})
+		n := front(t, srv.Addr())
+		url := "redis://" + n.Addrs()[0]
+		h := harness(srv, &redis.Options{Timeout: depthTimeout})
+		h.Open = opener(url, redis.Options{Timeout: depthTimeout})
+		return backendtest.Depth{
+			Harness:     h,
+			Topology:    "redis-single",
+			Servers:     append(n.Addrs(), serverName),
+			Network:     n,
+			OpenSmall:   opener(url, redis.Options{Timeout: depthTimeout, PoolSize: 4, NoBatching: true}),
+			Connections: 4,
+			Lies:        lies,
+			Move:        move(t, n, srv),
+			Restarts: []backendtest.Restart{
+				{Name: "with-data", Keeps: true, Do: func(t *testing.T) { restart(t, srv) }},
+				{Name: "without-data", Do: func(t *testing.T) {
+					c := goredis.NewClient(&goredis.Options{Addr: srv.Addr()})
+					defer c.Close()
+					if err := c.FlushAll(context.Background()).Err(); err != nil {
+						t.Fatal(err)
+					}
+					restart(t, srv)
+				}},
+			},
+		}
+	})
+}
+
+// restart kills the server and starts it again.
+func restart(t *testing.T, srv *server.Server) {
+	t.Helper()
+	if err := errors.Join(srv.Kill(), srv.Restart(context.Background())); err != nil {
+		t.Fatal(err)
+	}
+}
+
+const serverName = "redis.test"
+
+// move gives the server behind n a name, and then another address.
+func move(t *testing.T, n *wire.Network, srv *server.Server) *backendtest.Move {
+	t.Helper()
+	names, err := wire.NewDNS()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { names.Close() })
+	names.Set(serverName, "127.0.0.1")
+	_, port, _ := net.SplitHostPort(n.Addrs()[0])
+	return &backendtest.Move{
+		Open: opener("redis://"+net.JoinHostPort(serverName, port), redis.Options{
+			Timeout: depthTimeout, Dialer: (&net.Dialer{Resolver: names.Resolver()}).DialContext,
+		}),
+		Do: func(t *testing.T) {
+			const other = "127.0.0.2"
+			moved, err := wire.NewAt(net.JoinHostPort(other, port), srv.Addr())
+			if err != nil {
+				t.Skipf("this machine has no second loopback address: %v", err)
+			}
+			names.Set(serverName, other)
+			if err := n.Play("refused"); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() {
+				names.Set(serverName, "127.0.0.1")
+				if err := errors.Join(moved.Close(), n.Heal()); err != nil {
+					t.Error(err)
+				}
+			})
+		},
+	}
+}
+
+// instead returns a lie: what a server says in place of every answer to a question. What it says while a connection is made
+// stays.
+func instead(answer string) func(int) func([]byte) []byte {
+	told := []byte(answer)
+	return func(int) func([]byte) []byte {
+		return func(reply []byte) []byte {
+			if strings.IndexByte("$*:", reply[0]) < 0 {
+				return reply
+			}
+			return told
+		}
+	}
+}
+
+var recordLength = regexp.MustCompile(`(?m)^\$\d\d`)
+
+// lies are what no Redis server says.
+var lies = []backendtest.Lie{
+	{Name: "string-of-3-GB", Rewrite: instead("$3000000000\r\n")},
+	{Name: "array-of-1e9", Rewrite: instead("*1000000000\r\n")},
+	{Name: "deep-arrays", Rewrite: instead(strings.Repeat("*1\r\n", 10000))},
+	{Name: "endless-line", Rewrite: instead("+" + strings.Repeat("x", 1<<20))},
+	{Name: "endless-error", Rewrite: instead("-ERR " + strings.Repeat("x", 1<<20))},
+	{Name: "no-number", Rewrite: instead(":12x\r\n")},
+	{Name: "negative-length", Rewrite: instead("$-7\r\n")},
+	{Name: "another-protocol", Rewrite: instead("HTTP/1.1 400 Bad Request\r\n\r\n")},
+	{Name: "record-cut-short", Rewrite: func(int) func([]byte) []byte {
+		return func(reply []byte) []byte { return recordLength.ReplaceAll(reply, []byte("$$20")) }
+	}},
+}
+
+// Not parallel: it counts what the process allocates.
+func TestAHostileServerCannotMakeTheClientUseMoreMemoryThanAllowed(t *testing.T) {
+	const maxValue, besides = 1 << 20, 1 << 19 // besides: connections, errors and the like
+	text := func(n int) string { return fmt.Sprintf("$%d\r\n%s\r\n", n, strings.Repeat("x", n)) }
+	one, two := []string{"a"}, []string{"a", "b"}
+	n := front(t, servertest.SharedRedis(t).Addr())
+	for _, c := range []struct {
+		name, answer string
+		keys         []string
+		most         uint64
+	}{
+		{"a string of 3 GB", "$3000000000\r\n", one, 0},
+		{"a string just too long", fmt.Sprintf("$%d\r\n", maxValue+1), one, 0},
+		{"the longest string, of which nothing comes", fmt.Sprintf("$%d\r\n", maxValue), one, maxValue},
+		{"an array of 1e9", "*1000000000\r\n", two, 0},
+		{"an array as long as is allowed, of which nothing comes", "*65000\r\n", two, 8 * maxValue},
+		{"arrays in arrays", strings.Repeat("*60000\r\n", 16), two, 8 * maxValue},
+		{"more long strings than a reply may hold", "*100\r\n" + strings.Repeat(text(maxValue), 20), two, 8 * maxValue},
+		{"a line without end", "+" + strings.Repeat("x", 32<<20), one, 0},
+	} {
+		s, err := redis.Open(t.Context(), "redis://"+n.Addrs()[0], &redis.Options{Timeout: depthTimeout, MaxValue: maxValue})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Ping(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		n.Rewrite(instead(c.answer))
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		r := s.Get(t.Context(), c.keys...)[0]
+		runtime.ReadMemStats(&after)
+		if !errors.Is(r.Err, backend.ErrUnavailable) {
+			t.Errorf("%s: %d bytes, %v; want ErrUnavailable", c.name, len(r.Record), r.Err)
+		}
+		if used, most := after.TotalAlloc-before.TotalAlloc, c.most+besides; used > most {
+			t.Errorf("%s: %d bytes were allocated, and %d are allowed", c.name, used, most)
+		} else {
+			t.Logf("%s: %d bytes", c.name, used)
+		}
+		if err := errors.Join(n.Heal(), s.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
