@@ -28,6 +28,7 @@ type Bus struct {
 	hints    topics
 	outgoing chan string   // hints to be sent
 	changes  topics        // names of registers
+	echoes   topics        // heartbeats that came back
 	poke     chan struct{} // asks for a heartbeat soon; capacity 1
 
 	// mu guards the attachments, the registers and closed. attached is replaced, never changed, so that the receive goroutine and
@@ -43,7 +44,7 @@ type Bus struct {
 
 	ctx    context.Context // of the goroutines; ends in Close
 	cancel context.CancelFunc
-	work   sync.WaitGroup // receive, heartbeat, hint, and calls of registers
+	work   sync.WaitGroup // receive, heartbeat, hint, and what callers do by enter
 	done   chan struct{}  // closed when Close is through
 	err    error          // of the transport's Close, before done
 }
@@ -69,6 +70,7 @@ func New(t Transport, o *Options) *Bus {
 	b.queue.init()
 	b.hints.init()
 	b.changes.init()
+	b.echoes.init()
 
 	// Close stops all four: b.ctx ends the first three, the queue's closing the last. It joins them by b.work and queue.idle.
 	b.work.Go(b.receive)

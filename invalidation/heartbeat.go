@@ -14,6 +14,7 @@ type beats struct {
 	floor    uint64 // heartbeats below it were sent before the last flush and prove nothing
 	sent     map[uint64]time.Time
 	lastEcho time.Time // send time of the newest heartbeat that came back
+	echoed   uint64    // number of that one
 	heard    time.Time // since when silence counts: the last echo, replacement or subscription
 }
 
@@ -58,7 +59,7 @@ func (b *beats) echo(n uint64) (sent time.Time, known, trusted bool) {
 		}
 	}
 	b.heard = time.Now()
-	b.lastEcho = sent
+	b.lastEcho, b.echoed = sent, n
 	return sent, true, n >= b.floor
 }
 
@@ -71,6 +72,13 @@ func (b *beats) silent(bound time.Duration) bool {
 		return true
 	}
 	return false
+}
+
+// cameBack reports whether a heartbeat came back, or a later one.
+func (b *beats) cameBack(n uint64) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.echoed >= n
 }
 
 func (b *beats) last() time.Time {
@@ -95,7 +103,7 @@ func (b *Bus) heartbeats() {
 	failing := false
 	for {
 		began := time.Now()
-		if err := b.beat(); err == nil {
+		if _, err := b.beat(b.ctx); err == nil {
 			failing = false
 		} else if b.ctx.Err() == nil && !failing {
 			failing = true
@@ -124,16 +132,16 @@ func (b *Bus) heartbeats() {
 }
 
 // beat appends one heartbeat to the log. A server that does not take it within the bound will not make anybody trusted.
-func (b *Bus) beat() error {
-	ctx, cancel := context.WithTimeout(b.ctx, b.smallestBound())
+func (b *Bus) beat(ctx context.Context) (number uint64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, b.smallestBound())
 	defer cancel()
 	h := heartbeat{applied: b.Position()}
 	for _, a := range b.attachments() {
 		h.caches = append(h.caches, fingerprint{name: a.name, print: a.fingerprint})
 	}
 	h.number = b.beats.begin()
-	_, err := b.transport.Publish(ctx, [][]byte{encodeHeartbeat(b.node, h)})
-	return err
+	_, err = b.transport.Publish(ctx, [][]byte{encodeHeartbeat(b.node, h)})
+	return h.number, err
 }
 
 // echo trusts, if a heartbeat of this node came back that was sent after the last flush: all that the log took before it
@@ -144,6 +152,7 @@ func (b *Bus) echo(number uint64, attached map[string]*Attachment) {
 		return
 	}
 	b.count.lag.Store(int64(time.Since(sent)))
+	b.echoes.signal(anyEcho)
 	if !trusted {
 		return
 	}

@@ -81,7 +81,7 @@ func (r *Registry) Load(ctx context.Context) (value []byte, epoch uint64, err er
 func (r *Registry) LoadSince(ctx context.Context) (value []byte, epoch, since uint64, err error) {
 	signal, stop := r.Changed()
 	defer stop()
-	ctx, leave, err := r.begin(ctx, "load")
+	ctx, leave, err := r.bus.enter(ctx, r.doing("load"))
 	if err != nil {
 		return nil, 0, 0, err
 	}
@@ -143,7 +143,7 @@ func (r *Registry) Swap(ctx context.Context, value []byte, epoch uint64) (newEpo
 	if epoch > MaxEpoch {
 		return 0, false, nil // never stood there
 	}
-	ctx, leave, err := r.begin(ctx, "swap")
+	ctx, leave, err := r.bus.enter(ctx, r.doing("swap"))
 	if err != nil {
 		return 0, false, err
 	}
@@ -191,31 +191,4 @@ func (r *Registry) saw(found Registered) bool {
 	return found.Epoch == r.last.Epoch
 }
 
-// begin starts a call of the transport, which also ends when the bus closes; Close waits for leave. leave names what failed, and
-// leaves the error of the caller's own context as it is.
-func (r *Registry) begin(caller context.Context, op string) (ctx context.Context, leave func(err *error), err error) {
-	b := r.bus
-	if err := caller.Err(); err != nil {
-		return nil, nil, err
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.closed {
-		return nil, nil, fmt.Errorf("invalidation: register %q: %s: %w", r.name, op, ErrClosed)
-	}
-	b.work.Add(1) // before Close waits: closed is not set yet
-	ctx, cancel := context.WithCancel(caller)
-	stop := context.AfterFunc(b.ctx, cancel)
-	return ctx, func(err *error) {
-		defer b.work.Done()
-		defer cancel()
-		stop()
-		switch {
-		case *err == nil, caller.Err() != nil:
-		case b.ctx.Err() != nil:
-			*err = fmt.Errorf("invalidation: register %q: %s: %w", r.name, op, ErrClosed)
-		default:
-			*err = fmt.Errorf("invalidation: register %q: %s: %w", r.name, op, *err)
-		}
-	}, nil
-}
+func (r *Registry) doing(op string) string { return fmt.Sprintf("register %q: %s", r.name, op) }

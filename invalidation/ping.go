@@ -1,0 +1,62 @@
+package invalidation
+
+import (
+	"context"
+	"fmt"
+)
+
+// Ping reports whether what this node announces is heard: it appends a heartbeat to the log and returns nil when that one, or a
+// later one, has come back. It waits for the subscription, so ctx should have a deadline. A server that does not take the
+// heartbeat is an error at once, ErrUnavailable if it cannot be reached.
+func (b *Bus) Ping(ctx context.Context) (err error) {
+	ctx, leave, err := b.enter(ctx, "ping")
+	if err != nil {
+		return err
+	}
+	defer leave(&err)
+	echo, stop := b.echoes.watch(anyEcho)
+	defer stop()
+	number, err := b.beat(ctx)
+	if err != nil {
+		return err
+	}
+	for !b.beats.cameBack(number) {
+		select {
+		case <-echo:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// anyEcho is the topic of all heartbeats that come back.
+const anyEcho = ""
+
+// enter begins a caller's use of the transport. The context that it returns also ends when the bus closes, and Close waits for
+// leave, which names what was done in an error and leaves the error of the caller's own context as it is.
+func (b *Bus) enter(caller context.Context, what string) (ctx context.Context, leave func(err *error), err error) {
+	if err := caller.Err(); err != nil {
+		return nil, nil, err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return nil, nil, fmt.Errorf("invalidation: %s: %w", what, ErrClosed)
+	}
+	b.work.Add(1) // before Close waits: closed is not set yet
+	ctx, cancel := context.WithCancel(caller)
+	stop := context.AfterFunc(b.ctx, cancel)
+	return ctx, func(err *error) {
+		defer b.work.Done()
+		defer cancel()
+		stop()
+		switch {
+		case *err == nil, caller.Err() != nil:
+		case b.ctx.Err() != nil:
+			*err = fmt.Errorf("invalidation: %s: %w", what, ErrClosed)
+		default:
+			*err = fmt.Errorf("invalidation: %s: %w", what, *err)
+		}
+	}, nil
+}
