@@ -101,7 +101,7 @@ func failed(at place, what string, err error, secrets []string, p *problems) {
 	}
 	said := err.Error()
 	text := scrub(said, secrets)
-	e := p.add(at, "%s: %s", what, text)
+	e := p.add(at, "%s: %s", what, strings.ReplaceAll(text, "\n", "; "))
 	if text == said {
 		e.Err = err
 	}
