@@ -2,16 +2,21 @@ package memcached_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/strata-cache/strata/backend"
 	"github.com/strata-cache/strata/backend/backendtest"
+	"github.com/strata-cache/strata/backend/memcached"
 	"github.com/strata-cache/strata/internal/fault/wire"
 	"github.com/strata-cache/strata/internal/server"
+	"github.com/strata-cache/strata/internal/servertest"
 )
 
 const depthTimeout = 500 * time.Millisecond
@@ -66,8 +71,53 @@ func depth(t *testing.T, topology string, servers ...*server.Server) backendtest
 	}
 }
 
+// Not parallel: its subject is the whole process.
 func TestDepthOfOneServer(t *testing.T) {
-	backendtest.RunDepth(t, func(t *testing.T) backendtest.Depth { return depth(t, "memcached-single", own(t, 1)...) })
+	backendtest.RunDepth(t, func(t *testing.T) backendtest.Depth {
+		servers := own(t, 1)
+		d := depth(t, "memcached-single", servers...)
+		d.Move = move(t, d.Network.(*wire.Network), servers[0])
+		d.Servers = append(d.Servers, serverName)
+		return d
+	})
+}
+
+const serverName = "memcached.test"
+
+// move gives the server behind n a name, and then another address.
+func move(t *testing.T, n *wire.Network, srv *server.Server) *backendtest.Move {
+	t.Helper()
+	names, err := wire.NewDNS()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { names.Close() })
+	names.Set(serverName, "127.0.0.1")
+	_, port, _ := net.SplitHostPort(n.Addrs()[0])
+	return &backendtest.Move{
+		Open: func(t *testing.T) *backend.Store {
+			return openWith(t, "memcached://"+net.JoinHostPort(serverName, port), &memcached.Options{
+				Timeout: depthTimeout, Dialer: (&net.Dialer{Resolver: names.Resolver()}).DialContext,
+			})
+		},
+		Do: func(t *testing.T) {
+			const other = "127.0.0.2"
+			moved, err := wire.NewAt(net.JoinHostPort(other, port), srv.Addr())
+			if err != nil {
+				t.Skipf("this machine has no second loopback address: %v", err)
+			}
+			names.Set(serverName, other)
+			if err := n.Play("refused"); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() {
+				names.Set(serverName, "127.0.0.1")
+				if err := errors.Join(moved.Close(), n.Heal()); err != nil {
+					t.Error(err)
+				}
+			})
+		},
+	}
 }
 
 // lying returns a lie: a change of all replies that say what is stored.
@@ -104,4 +154,50 @@ var lies = []backendtest.Lie{
 	{Name: "record-cut-short", Rewrite: lying(func(s string) string {
 		return header.ReplaceAllString(strings.Replace(s, "STORED", "STOR", 1), "VALUE $1 $2 20")
 	})},
+}
+
+// Not parallel: it counts what the process allocates.
+func TestAHostileServerCannotMakeTheClientUseMoreMemoryThanAllowed(t *testing.T) {
+	const itemSize, besides = 1 << 20, 1 << 19 // besides: connections, errors and the like
+	n := front(t, servertest.SharedMemcached(t))
+	item := func(size, sent int) string {
+		return fmt.Sprintf("VALUE k 0 %d 1\r\n%s", size, strings.Repeat("x", sent))
+	}
+	whole := item(itemSize, itemSize) + "\r\n"
+	for _, c := range []struct {
+		name, answer string
+		most         uint64 // what was asked for is a key and the mark of the pool
+	}{
+		{"a value of 3 GB", item(3_000_000_000, 0), 0},
+		{"a value just too long", item(itemSize+1, 0), 0},
+		{"the longest value, of which nothing comes", item(itemSize, 0), itemSize},
+		{"more values than keys", strings.Repeat(whole, 20), 2 * itemSize},
+		{"a line without end", strings.Repeat("x", 32<<20), 0},
+		{"an error without end", "SERVER_ERROR " + strings.Repeat("x", 32<<20), 0},
+		{"statistics without end", strings.Repeat("STAT a b\r\n", 4<<20), itemSize},
+	} {
+		s := open(t, fmt.Sprintf("memcached://%s?timeout=%v&item_size=%d", n.Addrs()[0], depthTimeout, itemSize))
+		if err := s.Ping(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		s.Get(t.Context(), "a")
+		told := []byte(c.answer)
+		n.Rewrite(func(int) func([]byte) []byte { return func([]byte) []byte { return told } })
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		r := s.Get(t.Context(), "a")[0]
+		_, err := s.Stats(t.Context())
+		runtime.ReadMemStats(&after)
+		if !errors.Is(r.Err, backend.ErrUnavailable) || !errors.Is(err, backend.ErrUnavailable) {
+			t.Errorf("%s: %d bytes, %v; Stats: %v; want ErrUnavailable", c.name, len(r.Record), r.Err, err)
+		}
+		if used, most := after.TotalAlloc-before.TotalAlloc, c.most+besides; used > most {
+			t.Errorf("%s: %d bytes were allocated, and %d are allowed", c.name, used, most)
+		} else {
+			t.Logf("%s: %d bytes", c.name, used)
+		}
+		if err := errors.Join(n.Heal(), s.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
