@@ -47,6 +47,7 @@ func bombs(t testing.TB) map[string][]byte {
 		"zstd that claims 2⁶⁴":                 append([]byte{2}, 0x28, 0xb5, 0x2f, 0xfd, 0xe0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 0, 0),
 		"zstd that does not say":               append([]byte{2}, 0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x58, 1, 0, 0),
 		"a small zstd frame, then a large one": append(append([]byte{2}, small...), frame...),
+		"a small zstd frame, then 512 KiB":     append(append([]byte{2}, small...), zstdFrame(t, zeros[:512<<10])...),
 		"a small zstd frame, then another":     append(append([]byte{2}, small...), small...),
 		"a skippable frame":                    {2, 0x50, 0x2a, 0x4d, 0x18, 0xff, 0xff, 0xff, 0x7f},
 	}
