@@ -129,11 +129,14 @@ func (s *Store) stats(ctx context.Context) (map[string]map[string]string, error)
 // acknowledged before, by any time, and comes also while the key's own server is down. A backend without such a way answers as
 // Get does.
 func (s *Store) GetStale(ctx context.Context, keys ...string) []driver.Result {
-	c, ok := driver.As[driver.StaleReader](s.drv)
-	if !ok || len(keys) == 0 {
-		return s.Get(ctx, keys...)
+	if len(keys) == 0 {
+		return nil
 	}
-	return s.read(ctx, keys, c.GetStale)
+	from := s.drv.Get
+	if c, ok := driver.As[driver.StaleReader](s.drv); ok {
+		from = c.GetStale
+	}
+	return s.read(ctx, OpGetStale, keys, from)
 }
 
 // OnServer registers a hook that is called with a server's name and identity on each new connection before it is used, or

@@ -26,6 +26,7 @@ type Operation string
 
 const (
 	OpGet          Operation = "get"
+	OpGetStale     Operation = "get_stale"
 	OpWrite        Operation = "write"
 	OpWriteWith    Operation = "write_with"
 	OpCount        Operation = "count"
@@ -69,6 +70,7 @@ var errorTypes = []struct {
 	{ErrClosed, "closed"},
 	{ErrUnsupported, "unsupported"},
 	{ErrTooLarge, "too_large"},
+	{ErrDenied, "denied"}, // may be unavailable, too
 	{ErrUnavailable, "unavailable"},
 	{context.Canceled, "canceled"},
 	{context.DeadlineExceeded, "deadline_exceeded"},

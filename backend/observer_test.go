@@ -97,6 +97,11 @@ func TestAnObserverSeesWhatBecameOfEachCall(t *testing.T) {
 			backend.Call{Operation: backend.OpGet, Keys: 3},
 			backend.Result{Hits: 2, Misses: 1, Bytes: 2 * len(b)},
 		},
+		{
+			func() { s.GetStale(ctx, "secret key", "none") },
+			backend.Call{Operation: backend.OpGetStale, Keys: 2},
+			backend.Result{Hits: 1, Misses: 1, Bytes: len(b)},
+		},
 		{func() { s.Get(ctx, "none") }, backend.Call{Operation: backend.OpGet, Keys: 1}, backend.Result{Misses: 1}},
 		{func() { s.Count(ctx, "n", 1, time.Hour) }, backend.Call{Operation: backend.OpCount, Keys: 1}, backend.Result{}},
 		{func() { s.Scan(ctx, "", func([]string) bool { return true }) }, backend.Call{Operation: backend.OpScan}, backend.Result{Hits: 1}},
@@ -130,6 +135,7 @@ func TestAnObserverSeesWhatBecameOfEachCall(t *testing.T) {
 		}
 	}
 	s.Get(ctx)
+	s.GetStale(ctx)
 	s.Write(ctx)
 	if len(d.calls) != 0 {
 		t.Errorf("calls of nothing were seen: %v", d.calls)
@@ -144,6 +150,7 @@ func TestAnObserverSeesEachFailureByItsClass(t *testing.T) {
 		"canceled":          context.Canceled,
 		"deadline_exceeded": fmt.Errorf("read: %w", context.DeadlineExceeded),
 		"too_large":         backend.ErrTooLarge,
+		"denied":            errors.Join(backend.ErrUnavailable, backend.ErrDenied),
 		"other":             errors.New("boo"),
 	} {
 		d, inner := &diary{}, &spy{
@@ -214,6 +221,7 @@ func TestAnObserverCausesNoAllocs(t *testing.T) { // not parallel: it counts all
 		most float64 // without an observer: what the driver is given, and its answer
 	}{
 		"Get":      {func(s *backend.Store) { s.Get(context.Background(), "a") }, 2},
+		"GetStale": {func(s *backend.Store) { s.GetStale(context.Background(), "a") }, 2},
 		"bulk Get": {func(s *backend.Store) { s.Get(context.Background(), "a", "b") }, 2},
 		"Write": {func(s *backend.Store) {
 			s.Write(context.Background(), driver.Op{Key: "a", Step: record.Step{Verb: record.Add, Record: b, TTL: time.Hour}})

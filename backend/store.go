@@ -48,11 +48,11 @@ func (s *Store) Get(ctx context.Context, keys ...string) []driver.Result {
 	if len(keys) == 0 {
 		return nil
 	}
-	return s.read(ctx, keys, s.drv.Get)
+	return s.read(ctx, OpGet, keys, s.drv.Get)
 }
 
-func (s *Store) read(ctx context.Context, keys []string, from func(context.Context, []string) []driver.Result) []driver.Result {
-	ctx, sp := s.begin(ctx, Call{Operation: OpGet, Keys: len(keys)})
+func (s *Store) read(ctx context.Context, name Operation, keys []string, from func(context.Context, []string) []driver.Result) []driver.Result {
+	ctx, sp := s.begin(ctx, Call{Operation: name, Keys: len(keys)})
 	results := s.get(ctx, keys, from)
 	var r Result
 	now := time.Now()

@@ -40,6 +40,8 @@ func (d *slow) Get(ctx context.Context, keys []string) []driver.Result {
 	return results
 }
 
+func (d *slow) GetStale(ctx context.Context, keys []string) []driver.Result { return d.Get(ctx, keys) }
+
 func (d *slow) Write(ctx context.Context, ops []driver.Op) []driver.Effect {
 	effects := make([]driver.Effect, len(ops))
 	err := waitFor(ctx, d.after+d.write)
@@ -83,6 +85,7 @@ func everyCall(ctx context.Context, s *backend.Store) map[string]error {
 	add := driver.Op{Key: "k", Step: record.Step{Verb: record.Add, Record: valueOf(time.Hour, "b"), TTL: time.Hour}}
 	errs := map[string]error{}
 	errs["Get"] = s.Get(ctx, "k")[0].Err
+	errs["GetStale"] = s.GetStale(ctx, "k")[0].Err
 	errs["bulk Get"] = s.Get(ctx, "k", "l", "k")[2].Err
 	errs["Write"] = s.Write(ctx, add)[0].Err
 	_, errs["Touch"] = s.Touch(ctx, "k", record.NewToken(), time.Hour)

@@ -1,6 +1,7 @@
 package backendtest
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"maps"
@@ -189,6 +190,26 @@ var capabilityRules = []rule{
 			}
 			want(t, view, "out/a", nil)
 			want(t, other, "in/a", b)
+		},
+	},
+	{
+		name: "stale",
+		text: "GetStale returns, in the order of the keys, a record that each had at some time, or none; without replicas it is Get",
+		test: func(t *testing.T, e *env) {
+			b, token := value("b")
+			add(t, e.store, e.key("a"), b)
+			next, _ := value("next")
+			do(t, e.store, e.key("a"), swap(token, next))
+			results := e.store.GetStale(contextOf(t), e.key("none"), e.key("a"), e.key("none"))
+			if len(results) != 3 {
+				t.Fatalf("GetStale of 3 keys: %d results", len(results))
+			}
+			for i, r := range results {
+				had := i == 1 && (bytes.Equal(r.Record, b) || bytes.Equal(r.Record, next))
+				if r.Err != nil || r.Record != nil && !had {
+					t.Errorf("GetStale, key %d: %s, %v", i, describe(r.Record), r.Err)
+				}
+			}
 		},
 	},
 	{

@@ -63,8 +63,8 @@ func (d *Driver) Get(ctx context.Context, keys []string) []driver.Result {
 
 // GetStale implements driver.StaleReader.
 func (d *Driver) GetStale(ctx context.Context, keys []string) []driver.Result {
-	s, _ := driver.As[driver.StaleReader](d.inner) // is there: see driver.As
-	return d.read(ctx, Get, keys, s.GetStale)
+	r, _ := driver.As[driver.StaleReader](d.inner) // is there: see driver.As
+	return d.read(ctx, GetStale, keys, r.GetStale)
 }
 
 // read reads the keys that no fault keeps from it, in one call.
@@ -96,7 +96,7 @@ func (d *Driver) read(ctx context.Context, kind Kind, keys []string, get func(co
 			results[i] = driver.Result{Err: d.told(f, Op{kind, keys[i]})}
 		case lie:
 			if results[i].Err == nil {
-				results[i].Record = f.lie(keys[i], bytes.Clone(results[i].Record))
+				results[i].Record = f.lie(keys[i], results[i].Record)
 			}
 		}
 	}

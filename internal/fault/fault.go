@@ -71,7 +71,7 @@ func Delay(d time.Duration) Fault { return Fault{delay: d} }
 // Hold makes the operation wait before it is sent until release is closed, as long as its context lasts.
 func Hold(release <-chan struct{}) Fault { return Fault{hold: release} }
 
-// Lie changes what a read finds: change is given a copy of the record, nil for none, and returns what to answer, nil for a
+// Lie changes what a read finds: change is given the record, nil for none, and may change it, and returns what to answer, nil for a
 // miss. It breaks the contract of a driver, for tests of those who must notice. What says what it does, in String.
 func Lie(what string, change func(key string, rec []byte) []byte) Fault {
 	return Fault{effect: lie, what: what, lie: change}

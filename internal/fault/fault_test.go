@@ -304,6 +304,30 @@ type keep struct{ driver.Driver }
 
 func (keep) Close() error { return nil }
 
+// stale is a driver that reads from elsewhere.
+type stale struct{ driver.Driver }
+
+func (d stale) GetStale(_ context.Context, keys []string) []driver.Result {
+	results := make([]driver.Result, len(keys))
+	for i, key := range keys {
+		results[i].Record = valueOf("stale " + key)
+	}
+	return results
+}
+
+func TestAStaleReadMeetsItsOwnFaults(t *testing.T) {
+	t.Parallel()
+	s := backend.New(fault.Wrap(stale{through(memory.New(nil))}, fault.Fail(errOwn).If(fault.And(fault.On(fault.GetStale), fault.OnKey("a")))))
+	defer s.Close()
+	results := s.GetStale(t.Context(), "a", "b")
+	if _, body, _ := record.Parse(results[1].Record); !errors.Is(results[0].Err, errOwn) || string(body) != "stale b" {
+		t.Errorf("%+v, want an error, and what the driver reads elsewhere", results)
+	}
+	if r := s.Get(t.Context(), "a")[0]; r.Err != nil || r.Record != nil {
+		t.Errorf("Get: %+v, want nothing", r)
+	}
+}
+
 // rider is a driver that writes with riders.
 type rider struct{ driver.Driver }
 

@@ -32,6 +32,8 @@ func TestPredicatesChooseWhatTheySay(t *testing.T) {
 		{fault.On(fault.Get), "get", []int{0, 3, 6, 9}},
 		{fault.On(fault.Add | fault.Place), "add|place", []int{1, 2, 4, 5, 7, 8}},
 		{fault.On(fault.Writes), "writes", []int{1, 2, 4, 5, 7, 8}},
+		{fault.On(fault.Reads), "reads", []int{0, 3, 6, 9}},
+		{fault.On(fault.Scan | fault.GetStale), "scan|get stale", nil},
 		{fault.On(fault.Every), "every", []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}},
 		{fault.OnKey("key3"), `key "key3"`, []int{3}},
 		{fault.OnPrefix("key"), `prefix "key"`, []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}},

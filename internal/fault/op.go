@@ -25,15 +25,19 @@ const (
 	Scan
 	Stats
 	Ping
+	GetStale
 
+	Reads  = Get | GetStale
 	Writes = Add | Swap | Remove | Place | Leave | Delete | Renew // the verbs, riders with them or not
-	Every  = Ping<<1 - 1
+	Every  = GetStale<<1 - 1
 )
 
-var kindNames = [...]string{"get", "add", "swap", "remove", "place", "leave", "delete", "renew", "count", "scan", "stats", "ping"}
+var kindNames = [...]string{"get", "add", "swap", "remove", "place", "leave", "delete", "renew", "count", "scan", "stats", "ping", "get stale"}
 
 func (k Kind) String() string {
 	switch k {
+	case Reads:
+		return "reads"
 	case Writes:
 		return "writes"
 	case Every:
