@@ -86,9 +86,7 @@ func TestOutages(t *testing.T) {
 			Resume:   func(t *testing.T) { must(t, srv.Resume()) },
 		}
 	}
-	t.Run("a restart empties the map and no call says anything wrong", func(t *testing.T) { restartUnderLoad(t, srv) })
 	t.Run("a cancelled write is unknown and may land later", func(t *testing.T) { zombie(t, srv) })
-	t.Run("no request is sent twice", func(t *testing.T) { sentOnce(t, srv) })
 	t.Run("suite", func(t *testing.T) { backendtest.RunOutage(t, harness) })
 }
 

@@ -1,20 +1,40 @@
 package hazelcast_test
 
 import (
+	"fmt"
+	"net"
+	"os"
 	"testing"
 
 	"go.uber.org/goleak"
 
+	"github.com/strata-cache/strata/internal/fault/wire"
 	"github.com/strata-cache/strata/internal/servertest"
 )
 
-// What the library leaves behind for ever, as package hazelcastconn tells: a goroutine of each client whose start failed, as
-// when a member dies while it is being connected to, and those that wait for a mutex which a client that was shut down
-// just as it lost its connection never unlocks.
+// names answers all questions of this process for addresses that the hosts file does not know.
+var names *wire.DNS
+
+// immortal is what the library leaves behind for ever, as package hazelcastconn tells: a goroutine of each client whose start
+// failed, as when a member dies while it is being connected to, and those that wait for a mutex which a client that was shut
+// down just as it lost its connection never unlocks.
+var immortal = []string{
+	"github.com/hazelcast/hazelcast-go-client.(*Client).schemaInvoker",
+	"github.com/hazelcast/hazelcast-go-client/internal/invocation.(*Service).handleGroupLost",
+	"github.com/hazelcast/hazelcast-go-client/internal/invocation.(*Service).Pause",
+}
+
 func TestMain(m *testing.M) {
-	const library = "github.com/hazelcast/hazelcast-go-client"
-	servertest.Main(m,
-		goleak.IgnoreAnyFunction(library+".(*Client).schemaInvoker"),
-		goleak.IgnoreAnyFunction(library+"/internal/invocation.(*Service).handleGroupLost"),
-		goleak.IgnoreAnyFunction(library+"/internal/invocation.(*Service).Pause"))
+	var err error
+	if names, err = wire.NewDNS(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	net.DefaultResolver = names.Resolver()
+	// names lives as long as the process: servertest.Main does not return.
+	ignored := []goleak.Option{goleak.IgnoreAnyFunction("github.com/strata-cache/strata/internal/fault/wire.(*DNS).serve")}
+	for _, f := range immortal {
+		ignored = append(ignored, goleak.IgnoreAnyFunction(f))
+	}
+	servertest.Main(m, ignored...)
 }

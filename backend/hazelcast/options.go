@@ -1,6 +1,7 @@
 package hazelcast
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -24,8 +25,19 @@ type Options struct {
 	// Map is the name of the map that holds the records, and nothing else. Default: strata. URL parameter: map.
 	Map string
 
-	// Username and Password authenticate. Default: those of the URL, or none.
+	// Username and Password authenticate. Members of the open-source edition refuse a client that gives a user name. Default:
+	// those of the URL, or none.
 	Username, Password string
+
+	// TLS makes every connection with a member one of TLS. Without a ServerName a certificate has to be of the host that is
+	// dialled. It is copied. Default: no TLS. URL parameters: tls=true, or one of tls_ca (a file of certificates, PEM; default:
+	// the system's), tls_cert and tls_key (the client's, PEM; read for each connection), tls_server_name.
+	TLS *tls.Config
+
+	// MaxReply bounds what one message of a member may take in memory, in bytes: its length and 64 for each of its parts.
+	// One that takes more cuts the connection. Only the list of keys of a Scan comes near. Twice a record is always allowed.
+	// Default: 64 MiB. URL parameter: max_reply.
+	MaxReply int
 
 	// Concurrency is how many round trips one bulk Get or Write has under way. Default: DefaultConcurrency.
 	Concurrency int
@@ -45,12 +57,18 @@ func (o *Options) conn() (*hazelcastconn.Options, int, error) {
 		Map:      o.Map,
 		Username: o.Username,
 		Password: o.Password,
+		TLS:      o.TLS,
+		MaxReply: o.MaxReply,
 		Logger:   o.Logger,
 	}
 	var problems []error
 	if o.Timeout < 0 {
 		problems = append(problems, fmt.Errorf("hazelcast: Options.Timeout is %v: must not be negative", o.Timeout))
 		c.Timeout = 0
+	}
+	if o.MaxReply < 0 {
+		problems = append(problems, fmt.Errorf("hazelcast: Options.MaxReply is %d: must not be negative", o.MaxReply))
+		c.MaxReply = 0
 	}
 	if o.Password != "" && o.Username == "" {
 		problems = append(problems, errors.New("hazelcast: Options.Password is set and Options.Username is not"))

@@ -1,6 +1,7 @@
 package hazelcast_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -10,7 +11,6 @@ import (
 	"github.com/strata-cache/strata/backend/driver"
 	"github.com/strata-cache/strata/backend/hazelcast"
 	"github.com/strata-cache/strata/backend/record"
-	"github.com/strata-cache/strata/internal/server"
 	"github.com/strata-cache/strata/internal/servertest"
 )
 
@@ -35,53 +35,46 @@ func view(t *testing.T, m *hz.Map, key string) (ttl, expires time.Duration) {
 
 const forever = 100 * 365 * 24 * time.Hour
 
-// The server's TTL is what frees memory: of an added record it is the record's own, of a swapped one the map's.
+// The server's TTL is what frees memory: of an added record it is the record's own, of a swapped one the map's, by default
+// none.
 func TestServerTTL(t *testing.T) {
 	t.Parallel()
-	const mapTTL = 5 * time.Second
-	limited := servertest.Hazelcast(t, &server.HazelcastOptions{MapTTL: mapTTL})
-	for _, tc := range []struct {
-		name, url string
-		swapped   time.Duration // 0: immortal
-	}{
-		{"a map without a TTL keeps what was swapped for ever", servertest.SharedHazelcast(t).URL(), 0},
-		{"a map's TTL collects what was swapped", limited.URL(), mapTTL},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			t.Parallel()
-			name := servertest.Key(t)
-			s := openStore(t, tc.url, &hazelcast.Options{Timeout: patience, Map: name})
-			m := nativeMap(t, s, name)
-			b, token := value("a", 1500*time.Millisecond)
-			done := func(op driver.Op) {
-				t.Helper()
-				if e := s.Write(t.Context(), op)[0]; e.Outcome != driver.Done {
-					t.Fatalf("%v: %v, %v", op.Verb, e.Outcome, e.Err)
-				}
-			}
-			done(addOp("a", b, 1500*time.Millisecond))
-			if ttl, left := view(t, m, "a"); ttl < 1500*time.Millisecond || ttl > 4*time.Second || left > 4*time.Second {
-				t.Errorf("added for 1.5 s: the server's TTL is %v, %v left", ttl, left)
-			}
-			gone, _ := value("gone", time.Millisecond)
-			done(addOp("gone", gone, time.Millisecond))
-			next, _ := value("b", time.Hour)
-			done(driver.Op{Key: "a", Step: record.Step{Verb: record.Swap, Expect: token, Record: next, TTL: time.Hour}})
-			ttl, left := view(t, m, "a")
-			t.Logf("swapped: TTL %v, %v left", ttl, left)
-			if tc.swapped == 0 && left < forever || tc.swapped != 0 && (ttl != tc.swapped || left > tc.swapped) {
-				t.Errorf("swapped: the server's TTL is %v, %v left; want %v (0: none)", ttl, left, tc.swapped)
-			}
-			eventually(t, "what was only added is collected", func() bool {
-				there, err := m.ContainsKey(t.Context(), "gone")
-				return err == nil && !there
-			})
-			if tc.swapped != 0 {
-				eventually(t, "what was swapped is collected", func() bool {
-					n, err := m.Size(t.Context())
-					return err == nil && n == 0
-				})
-			}
+	name := servertest.Key(t)
+	at := servertest.SharedHazelcast(t).URL()
+	serverTTL(t, openStore(t, at, &hazelcast.Options{Timeout: patience, Map: name}), name, 0)
+}
+
+// serverTTL tests a map whose configuration has a TTL, 0 for none.
+func serverTTL(t *testing.T, s *backend.Store, name string, mapTTL time.Duration) {
+	m := nativeMap(t, s, name)
+	b, token := value("a", 1500*time.Millisecond)
+	done := func(op driver.Op) {
+		t.Helper()
+		if e := s.Write(t.Context(), op)[0]; e.Outcome != driver.Done {
+			t.Fatalf("%v: %v, %v", op.Verb, e.Outcome, e.Err)
+		}
+	}
+	done(addOp("a", b, 1500*time.Millisecond))
+	if ttl, left := view(t, m, "a"); ttl < 1500*time.Millisecond || ttl > 4*time.Second || left > 4*time.Second {
+		t.Errorf("added for 1.5 s: the server's TTL is %v, %v left", ttl, left)
+	}
+	gone, _ := value("gone", time.Millisecond)
+	done(addOp("gone", gone, time.Millisecond))
+	next, _ := value("b", time.Hour)
+	done(driver.Op{Key: "a", Step: record.Step{Verb: record.Swap, Expect: token, Record: next, TTL: time.Hour}})
+	ttl, left := view(t, m, "a")
+	t.Logf("swapped: TTL %v, %v left", ttl, left)
+	if mapTTL == 0 && left < forever || mapTTL != 0 && (ttl != mapTTL || left > mapTTL) {
+		t.Errorf("swapped: the server's TTL is %v, %v left; want %v (0: none)", ttl, left, mapTTL)
+	}
+	eventually(t, "what was only added is collected", func() bool {
+		there, err := m.ContainsKey(t.Context(), "gone")
+		return err == nil && !there
+	})
+	if mapTTL != 0 {
+		eventually(t, "what was swapped is collected", func() bool {
+			there, err := m.ContainsKey(t.Context(), "a")
+			return err == nil && !there
 		})
 	}
 }
@@ -112,4 +105,25 @@ func TestAddOverAnExpiredRecord(t *testing.T) {
 	if r := s.Get(t.Context(), "a")[0]; r.Err == nil {
 		t.Error("somebody else's string was read without an error")
 	}
+}
+
+// guided checks that the members run with what docs/hazelcast.md says, and that a map's TTL collects what was swapped.
+func (f *fleet) guided(t *testing.T) {
+	s := openStore(t, f.url("timeout=30s"), nil)
+	m := nativeMap(t, s, "strata-of-the-fleet")
+	b, token := value("a", time.Hour)
+	next, _ := value("b", time.Hour)
+	for _, op := range []driver.Op{
+		addOp("guided", b, time.Hour),
+		{Key: "guided", Step: record.Step{Verb: record.Swap, Expect: token, Record: next, TTL: time.Hour}},
+	} {
+		if e := s.Write(t.Context(), op)[0]; e.Outcome != driver.Done {
+			t.Fatalf("%v, %v", e.Outcome, e.Err)
+		}
+	}
+	if ttl, left := view(t, m, "guided"); ttl != 24*time.Hour || left > 24*time.Hour || left < 23*time.Hour {
+		t.Errorf("swapped: the server's TTL is %v, %v left; want that of the map, a day", ttl, left)
+	}
+	short := openStore(t, strings.Replace(f.url("timeout=30s"), "strata-of-the-fleet", "short", 1), nil)
+	serverTTL(t, short, "short", 5*time.Second)
 }

@@ -52,7 +52,7 @@ func DoWithin[T any](ctx context.Context, c *Conn, limit time.Duration, r Repeat
 			}
 		}
 		err = c.classify(ctx, err)
-		again := NotSent(err) || bool(r) && errors.Is(err, sentinel.ErrUnavailable)
+		again := NotSent(err) || bool(r) && errors.Is(err, sentinel.ErrUnavailable) && !isAnswer(err)
 		if !again || timed.Err() != nil || errors.Is(err, sentinel.ErrClosed) || refused(err) {
 			return none, err
 		}

@@ -3,6 +3,7 @@ package hazelcastconn
 import (
 	"crypto/tls"
 	"errors"
+	"net"
 
 	"github.com/hazelcast/hazelcast-go-client/hzerrors"
 
@@ -30,10 +31,13 @@ func NotSent(err error) bool {
 	return false
 }
 
-// refused reports whether a member said that it does not let this client in. It may be let in later, but not soon.
+// refused reports whether a member does not let this client in, or the client does not trust it. Waiting would not help: the
+// supervisor goes on to try.
 func refused(err error) bool {
 	var r *relay.RefusedError
-	return errors.As(err, &r)
+	var certificate *tls.CertificateVerificationError
+	var alert *net.OpError // of the other side, which did not like our certificate
+	return errors.As(err, &r) || errors.As(err, &certificate) || errors.As(err, &alert) && alert.Op == "remote error"
 }
 
 // refusals say that a request was turned away before it ran: by the client, which has no connection (the first two), or by a
@@ -64,10 +68,14 @@ func isAnswer(err error) bool {
 	return false
 }
 
-// UnsuitableError is what a function given to Do returns when it cannot use what the map holds.
+// UnsuitableError is what a function given to Do returns when it cannot use what the map holds. It is
+// sentinel.ErrUnavailable, and asking again does not help.
 type UnsuitableError struct{ Text string }
 
 func (e *UnsuitableError) Error() string { return e.Text }
+
+// Unwrap returns sentinel.ErrUnavailable: what strata did not write is no answer to it.
+func (e *UnsuitableError) Unwrap() error { return sentinel.ErrUnavailable }
 
 // unavailableError says why there was no answer.
 type unavailableError struct {
@@ -104,10 +112,7 @@ func (e *notConnectedError) Error() string {
 
 // Unwrap shows of the cause only what is no context's.
 func (e *notConnectedError) Unwrap() []error {
-	var r *relay.RefusedError
-	var certificate *tls.CertificateVerificationError
-	var alert tls.AlertError
-	if errors.As(e.cause, &r) || errors.As(e.cause, &certificate) || errors.As(e.cause, &alert) {
+	if refused(e.cause) {
 		return []error{sentinel.ErrUnavailable, e.cause}
 	}
 	return []error{sentinel.ErrUnavailable}

@@ -44,8 +44,8 @@ type Options struct {
 	TLS *tls.Config
 
 	// MaxReply bounds what one message of a member may take in memory, in bytes: its length and 64 for each of its parts.
-	// One that takes more cuts the connection. Only the list of keys of a Scan comes near. At least that of a record is
-	// allowed. Default: DefaultMaxReply. URL parameter: max_reply.
+	// One that takes more cuts the connection. Only the list of keys of a Scan comes near. Twice a record is always allowed.
+	// Default: DefaultMaxReply. URL parameter: max_reply.
 	MaxReply int
 
 	// OnServer is called on each new connection with a member, before the connection is used, with Server and the id of the

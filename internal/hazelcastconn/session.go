@@ -26,8 +26,8 @@ const (
 	longestStart = time.Hour
 	shutdownIn   = 2 * time.Second // it takes milliseconds, or for ever (see doc.go)
 
-	heartbeatInterval = 2 * time.Second
-	heartbeatTimeout  = 10 * time.Second
+	heartbeatInterval = time.Second
+	heartbeatTimeout  = 5 * time.Second
 )
 
 // A session is one client behind its relay, from its start to the loss of its last connection.
@@ -58,6 +58,7 @@ func (c *Conn) supervise(ctx context.Context) {
 			}
 			continue
 		}
+		began := time.Now()
 		c.publish(s, nil)
 		select {
 		case <-s.gone:
@@ -73,7 +74,13 @@ func (c *Conn) supervise(ctx context.Context) {
 		}
 		c.publish(nil, lost)
 		s.close()
-		pause, after, limit = firstPause, firstPause, firstStart
+		after, limit = firstPause, firstStart
+		if time.Since(began) > longestPause {
+			pause = firstPause
+			continue
+		}
+		sleep(ctx, pause/2+rand.N(pause/2)) // a start costs more than it was worth
+		pause = min(2*pause, longestPause)
 	}
 }
 

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"sync"
 )
@@ -75,7 +76,7 @@ func (g *guard) answer(m *message) (members []string, err error) {
 		return nil, err
 	}
 	if asked.ours {
-		tame(m)
+		return nil, tame(m)
 	}
 	return nil, nil
 }
@@ -88,26 +89,36 @@ const (
 	typeBytes   = -12
 )
 
-// tame replaces the values of a message that are neither strings nor byte strings whose length is right. An integer, the
-// number of the type, takes their place: the library allocates what a length says, and for some types it asks the cluster,
-// without a deadline, how they are made up.
-func tame(m *message) {
-	clean := true
+// tame refuses strings and byte strings whose length is not that of what follows, which strata never wrote, and replaces
+// the values of other types by an integer, the number of the type: the library allocates what a length says, and for some
+// types it asks the cluster, without a deadline, how they are made up.
+func tame(m *message) error {
+	foreign := false
 	for _, f := range m.frames[1:] {
-		clean = clean && (!f.plain() || harmless(f.content))
+		if !f.plain() {
+			continue
+		}
+		switch kind := valueType(f.content); {
+		case kind == typeInt && len(f.content) == valueHeader+4:
+		case kind != typeString && kind != typeBytes:
+			foreign = true
+		case !whole(f.content):
+			return errors.New("a value of another length than it says")
+		}
 	}
-	if clean {
-		return
+	if !foreign {
+		return nil
 	}
 	raw := appendFrame(make([]byte, 0, len(m.raw)), m.frames[0].flags, m.frames[0].content)
 	for _, f := range m.frames[1:] {
 		content := f.content
-		if f.plain() && !harmless(content) {
-			content = integer(valueType(content))
+		if kind := valueType(content); f.plain() && kind != typeString && kind != typeBytes {
+			content = integer(kind)
 		}
 		raw = appendFrame(raw, f.flags, content)
 	}
 	m.raw, m.frames = raw, nil
+	return nil
 }
 
 func integer(n int32) []byte {
@@ -124,16 +135,7 @@ func valueType(b []byte) int32 {
 	return int32(binary.BigEndian.Uint32(b[4:]))
 }
 
-func harmless(b []byte) bool {
-	if len(b) < valueHeader+4 {
-		return false
-	}
-	switch valueType(b) {
-	case typeString, typeBytes:
-		n := int64(int32(binary.BigEndian.Uint32(b[valueHeader:])))
-		return n >= 0 && n == int64(len(b)-valueHeader-4)
-	case typeInt:
-		return true
-	}
-	return false
+// whole reports whether a string or byte string has the length that it says.
+func whole(b []byte) bool {
+	return len(b) >= valueHeader+4 && int64(int32(binary.BigEndian.Uint32(b[valueHeader:]))) == int64(len(b)-valueHeader-4)
 }

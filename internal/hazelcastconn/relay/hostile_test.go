@@ -58,6 +58,10 @@ func TestHostileAnswersCutTheConnection(t *testing.T) {
 		"members without an end":                 frames(kindMembersView, id, 1<<9, 20, append([]frame{opens}, memberInfo("h", 1)...)...),
 		"members without a version":              frames(kindMembersView, id, 1<<9, 16, opens, closes),
 		"a member without a port":                members(memberInfo("h", 0)),
+		"bytes that are not there":               frames(getKind|answerTo, id, 0, 13, value(typeBytes, 10, "short")),
+		"bytes of a negative length":             frames(getKind|answerTo, id, 0, 13, value(typeBytes, -2, "")),
+		"bytes without a length":                 frames(getKind|answerTo, id, 0, 13, text("\x00\x00\x00\x00\xff\xff\xff\xf4")),
+		"more bytes than it says":                frames(getKind|answerTo, id, 0, 13, value(typeString, 1, "ab")),
 		"partitions without an owner":            frames(kindPartitionsView, id, 1<<9, 20, opens, closes),
 		"more owners than partitions":            frames(kindPartitionsView, id, 1<<9, 20, opens, closes, frame{0, make([]byte, uuidLen)}),
 	} {
@@ -121,8 +125,6 @@ func TestForeignValuesAreReplacedByTheNumberOfTheirType(t *testing.T) {
 		"2 GiB of integers":             {value(-16, 1<<31-1, ""), -16},
 		"a list of 2 G things":          {value(-29, 1<<31-1, ""), -29},
 		"a record of an unknown schema": {value(-55, 1, "12345678"), -55},
-		"bytes that are not there":      {value(typeBytes, 10, "short"), typeBytes},
-		"bytes of a negative length":    {value(typeBytes, -2, ""), typeBytes},
 		"something too short":           {text("abc"), 0},
 	} {
 		t.Run(name, func(t *testing.T) {
