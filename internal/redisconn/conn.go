@@ -75,6 +75,9 @@ func (c *Conn) Timeout() time.Duration { return c.target.opts.Timeout }
 // MaxValue is the length of the longest string that a reply may hold.
 func (c *Conn) MaxValue() int { return c.target.opts.MaxValue }
 
+// MaxAge is after how long a connection should be replaced; 0 for never.
+func (c *Conn) MaxAge() time.Duration { return c.target.opts.MaxAge }
+
 // DB is the number of the database.
 func (c *Conn) DB() int { return c.target.db }
 

@@ -1,12 +1,9 @@
 package redisbus
 
 import (
-	"context"
-	"errors"
 	"fmt"
+	"slices"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 
 	"github.com/strata-cache/strata/invalidation"
 )
@@ -53,79 +50,82 @@ func (t *transport) deliver(r received) {
 	}
 }
 
-// subscription lives through one subscription. It reports whether that came about, and why it ended.
+// subscription lives through one subscription, and those that follow it without a gap. It reports whether that came about,
+// and why it ended.
 func (t *transport) subscription() (subscribed bool, err error) {
-	n, err := t.conn.Primary(t.ctx, t.names.log)
-	if err != nil {
-		return false, t.conn.Explain(t.conn.Server(), err)
-	}
-	sub := n.Client().Subscribe(t.ctx) // to nothing yet: it dials at the first command
-	t.mu.Lock()
-	t.sub, t.at = sub, n
-	t.mu.Unlock()
-	defer func() { _ = sub.Close() }() // a second Close does nothing
-
-	if err := t.begin(sub); err != nil {
-		return false, t.conn.Failed(n, err)
-	}
-	// The head is read after the server confirmed the subscription: what is published from here on comes by it. What was
-	// published in between comes too, at or below the head, and the bus ignores it.
-	head, err := t.head(t.ctx, n)
+	l, head, err := t.listen()
 	if err != nil {
 		return false, err
 	}
+	defer func() { t.hangUp(l) }()
+	l.last = head
 	t.deliver(received{delivery: invalidation.Delivery{Kind: invalidation.Subscribed, Position: head}})
 	for {
 		// Without a timeout: one that fires within a message leaves the rest of it in the connection, to be taken for the
 		// next. Silence is noticed by the bus, from its heartbeats, and ended by Reconnect.
-		message, err := sub.ReceiveTimeout(t.ctx, 0)
-		if err != nil {
-			return true, t.conn.Failed(n, err)
+		if err := l.hear(0); err != nil {
+			return true, err
 		}
-		switch m := message.(type) {
-		case *redis.Message:
-			t.message(m)
-		default:
-			// Another confirmation: the library has replaced the connection by itself.
-			return true, errReplaced
+		if max := t.conn.MaxAge(); max > 0 && time.Since(l.since) > max {
+			next, err := t.succeed(l)
+			if err != nil {
+				return true, err
+			}
+			l = next
 		}
 	}
 }
 
-var errReplaced = errors.New("redisbus: the connection was replaced")
-
-// begin subscribes to both channels and waits until the server has confirmed both.
-func (t *transport) begin(sub *redis.PubSub) error {
-	ctx, cancel := context.WithTimeout(t.ctx, 2*t.conn.Timeout()) // dialling, then the answer
-	defer cancel()
-	if err := sub.Subscribe(ctx, t.names.frames, t.names.hints); err != nil {
-		return err
+// listen subscribes at the server that owns the log, and reads its head there.
+func (t *transport) listen() (*listener, invalidation.Position, error) {
+	n, err := t.conn.Primary(t.ctx, t.names.log)
+	if err != nil {
+		return nil, invalidation.Position{}, err
 	}
-	for confirmed := 0; confirmed < 2; {
-		message, err := sub.ReceiveTimeout(ctx, t.conn.Timeout())
-		if err != nil {
-			return err
-		}
-		if s, ok := message.(*redis.Subscription); ok && s.Kind == "subscribe" {
-			confirmed++
-		}
-		// A frame that comes before the second confirmation is at or below the head that is read next.
+	l := newListener(t, n)
+	t.mu.Lock()
+	t.listening = append(t.listening, l)
+	t.mu.Unlock()
+	err = l.begin()
+	var head invalidation.Position
+	if err == nil {
+		// The head is read after the server confirmed the subscription: what is published from here on comes by it. What
+		// was published in between comes too, at or below the head, and the bus ignores it.
+		head, err = t.head(t.ctx, n)
 	}
-	return nil
+	if err != nil {
+		t.hangUp(l)
+		return nil, head, err
+	}
+	return l, head, nil
 }
 
-// message delivers what came through the subscription.
-func (t *transport) message(m *redis.Message) {
-	switch m.Channel {
-	case t.names.hints:
-		t.deliver(received{delivery: invalidation.Delivery{Kind: invalidation.Hint, Frame: []byte(m.Payload)}})
-	case t.names.frames:
-		p, frame, err := readPayload(m.Payload)
-		if err != nil {
-			// Nobody of ours publishes that. As a hint it is unreadable too, and the bus counts it.
-			t.deliver(received{delivery: invalidation.Delivery{Kind: invalidation.Hint, Frame: []byte(m.Payload)}})
-			return
-		}
-		t.deliver(received{delivery: invalidation.Delivery{Kind: invalidation.Frame, Position: p, Frame: frame}})
+// succeed makes a subscription that goes on where an old one ends: it begins while that one still hears, and delivers what
+// comes after it. Where that cannot be, or fails, a new one begins as any other does, and the nodes flush.
+func (t *transport) succeed(old *listener) (*listener, error) {
+	next, head, err := t.listen()
+	if err != nil {
+		return nil, err
 	}
+	for old.last.Incarnation == head.Incarnation && old.last.N < head.N {
+		if err := old.hear(t.conn.Timeout()); err != nil {
+			t.hangUp(next)
+			return nil, err
+		}
+	}
+	next.last = old.last
+	if old.last.Incarnation != head.Incarnation {
+		next.last = head
+		t.deliver(received{delivery: invalidation.Delivery{Kind: invalidation.Subscribed, Position: head}})
+	}
+	t.hangUp(old)
+	return next, nil
+}
+
+// hangUp ends a subscription for good.
+func (t *transport) hangUp(l *listener) {
+	_ = l.sub.Close() // a second Close does nothing
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.listening = slices.DeleteFunc(t.listening, func(o *listener) bool { return o == l })
 }

@@ -3,9 +3,8 @@ package redisbus
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
-
-	"github.com/redis/go-redis/v9"
 
 	"github.com/strata-cache/strata/internal/redisconn"
 	"github.com/strata-cache/strata/invalidation"
@@ -20,9 +19,8 @@ type transport struct {
 	deliveries chan received // from the pump to Receive
 
 	// mu guards what follows.
-	mu  sync.Mutex
-	sub *redis.PubSub   // the subscription at work, which Reconnect and Close may end; nil between two
-	at  *redisconn.Node // where it is
+	mu        sync.Mutex
+	listening []*listener // the subscription at work, and its successor, which Reconnect and Close may end
 
 	ctx     context.Context // of the pump
 	cancel  context.CancelFunc
@@ -93,11 +91,11 @@ func (t *transport) Receive(ctx context.Context) (invalidation.Delivery, error) 
 // bus must not: so it is closed aside, and the pump finds out.
 func (t *transport) Reconnect() {
 	t.mu.Lock()
-	sub := t.sub
-	t.sub = nil
+	all := t.listening
+	t.listening = nil
 	t.mu.Unlock()
-	if sub != nil {
-		t.closing.Go(func() { _ = sub.Close() }) // ends within a dial's timeout; Close joins it
+	for _, l := range all {
+		t.closing.Go(func() { _ = l.sub.Close() }) // ends within a dial's timeout; Close joins it
 	}
 }
 
@@ -105,7 +103,7 @@ func (t *transport) Reconnect() {
 // or what nobody else hears.
 func (t *transport) follow(n *redisconn.Node) {
 	t.mu.Lock()
-	elsewhere := t.sub != nil && t.at != n
+	elsewhere := slices.ContainsFunc(t.listening, func(l *listener) bool { return l.node != n })
 	t.mu.Unlock()
 	if elsewhere {
 		t.Reconnect()
