@@ -36,23 +36,30 @@ func front(t *testing.T, servers ...*server.Server) *wire.Network {
 	return n
 }
 
-// depth is the suite in depth for servers that nobody else uses.
-func depth(t *testing.T, topology string, servers ...*server.Server) backendtest.Depth {
+// depth is the suite in depth for servers that nobody else uses. Stores have the options but for what the suite sets.
+func depth(t *testing.T, topology string, o memcached.Options, servers ...*server.Server) backendtest.Depth {
 	n := front(t, servers...)
-	opener := func(parameters string) func(t *testing.T) *backend.Store {
+	scheme := "memcached"
+	if o.TLS != nil {
+		scheme = "memcacheds"
+	}
+	o.Timeout = depthTimeout
+	opener := func(o memcached.Options) func(t *testing.T) *backend.Store {
 		return func(t *testing.T) *backend.Store {
 			t.Helper()
-			return open(t, fmt.Sprintf("memcached://%s?timeout=%v%s", strings.Join(n.Addrs(), ","), depthTimeout, parameters))
+			return openWith(t, scheme+"://"+strings.Join(n.Addrs(), ","), &o)
 		}
 	}
 	h := harness(depthTimeout.String(), servers...)
-	h.Open = opener("")
+	h.Open = opener(o)
+	small := o
+	small.Connections = 4
 	return backendtest.Depth{
 		Harness:     h,
 		Topology:    topology,
 		Servers:     n.Addrs(),
 		Network:     n,
-		OpenSmall:   opener("&connections=4"),
+		OpenSmall:   opener(small),
 		Connections: 4 * len(servers),
 		NamesKeys:   true,
 		Lies:        lies,
@@ -75,7 +82,7 @@ func depth(t *testing.T, topology string, servers ...*server.Server) backendtest
 func TestDepthOfOneServer(t *testing.T) {
 	backendtest.RunDepth(t, func(t *testing.T) backendtest.Depth {
 		servers := own(t, 1)
-		d := depth(t, "memcached-single", servers...)
+		d := depth(t, "memcached-single", memcached.Options{}, servers...)
 		d.Move = move(t, d.Network.(*wire.Network), servers[0])
 		d.Servers = append(d.Servers, serverName)
 		return d
@@ -176,28 +183,45 @@ func TestAHostileServerCannotMakeTheClientUseMoreMemoryThanAllowed(t *testing.T)
 		{"an error without end", "SERVER_ERROR " + strings.Repeat("x", 32<<20), 0},
 		{"statistics without end", strings.Repeat("STAT a b\r\n", 4<<20), itemSize},
 	} {
-		s := open(t, fmt.Sprintf("memcached://%s?timeout=%v&item_size=%d", n.Addrs()[0], depthTimeout, itemSize))
-		if err := s.Ping(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		s.Get(t.Context(), "a")
 		told := []byte(c.answer)
-		n.Rewrite(func(int) func([]byte) []byte { return func([]byte) []byte { return told } })
-		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
-		r := s.Get(t.Context(), "a")[0]
-		_, err := s.Stats(t.Context())
-		runtime.ReadMemStats(&after)
-		if !errors.Is(r.Err, backend.ErrUnavailable) || !errors.Is(err, backend.ErrUnavailable) {
-			t.Errorf("%s: %d bytes, %v; Stats: %v; want ErrUnavailable", c.name, len(r.Record), r.Err, err)
+		check := func(how, addr string, before func(s *backend.Store)) {
+			s := open(t, fmt.Sprintf("memcached://%s?timeout=%v&item_size=%d", addr, depthTimeout, itemSize))
+			before(s)
+			var begin, end runtime.MemStats
+			runtime.ReadMemStats(&begin)
+			r := s.Get(t.Context(), "a")[0]
+			_, err := s.Stats(t.Context())
+			runtime.ReadMemStats(&end)
+			if !errors.Is(r.Err, backend.ErrUnavailable) || !errors.Is(err, backend.ErrUnavailable) {
+				t.Errorf("%s, %s: %d bytes, %v; Stats: %v; want ErrUnavailable", c.name, how, len(r.Record), r.Err, err)
+			}
+			if used, most := end.TotalAlloc-begin.TotalAlloc, c.most+besides; used > most {
+				t.Errorf("%s, %s: %d bytes were allocated, and %d are allowed", c.name, how, used, most)
+			}
 		}
-		if used, most := after.TotalAlloc-before.TotalAlloc, c.most+besides; used > most {
-			t.Errorf("%s: %d bytes were allocated, and %d are allowed", c.name, used, most)
-		} else {
-			t.Logf("%s: %d bytes", c.name, used)
-		}
-		if err := errors.Join(n.Heal(), s.Close()); err != nil {
+		check("in answers", n.Addrs()[0], func(s *backend.Store) {
+			if r := s.Get(t.Context(), "a")[0]; r.Err != nil {
+				t.Fatal(r.Err)
+			}
+			n.Rewrite(func(int) func([]byte) []byte { return func([]byte) []byte { return told } })
+		})
+		if err := n.Heal(); err != nil {
 			t.Fatal(err)
 		}
+		hostile, err := wire.Listen(func(c net.Conn) {
+			for b := make([]byte, 4096); ; {
+				if _, err := c.Read(b); err != nil {
+					return
+				}
+				if _, err := c.Write(told); err != nil {
+					return
+				}
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		check("from the first byte on", hostile.Addr(), func(*backend.Store) {})
+		hostile.Close()
 	}
 }

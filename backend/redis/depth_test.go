@@ -161,28 +161,43 @@ func TestAHostileServerCannotMakeTheClientUseMoreMemoryThanAllowed(t *testing.T)
 		{"more long strings than a reply may hold", "*100\r\n" + strings.Repeat(text(maxValue), 20), two, 8 * maxValue},
 		{"a line without end", "+" + strings.Repeat("x", 32<<20), one, 0},
 	} {
-		s, err := redis.Open(t.Context(), "redis://"+n.Addrs()[0], &redis.Options{Timeout: depthTimeout, MaxValue: maxValue})
+		check := func(how, addr string, before func()) {
+			s, err := redis.Open(t.Context(), "redis://"+addr, &redis.Options{Timeout: depthTimeout, MaxValue: maxValue})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			before()
+			var begin, end runtime.MemStats
+			runtime.ReadMemStats(&begin)
+			r := s.Get(t.Context(), c.keys...)[0]
+			runtime.ReadMemStats(&end)
+			if !errors.Is(r.Err, backend.ErrUnavailable) {
+				t.Errorf("%s, %s: %d bytes, %v; want ErrUnavailable", c.name, how, len(r.Record), r.Err)
+			}
+			if used, most := end.TotalAlloc-begin.TotalAlloc, c.most+besides; used > most {
+				t.Errorf("%s, %s: %d bytes were allocated, and %d are allowed", c.name, how, used, most)
+			}
+		}
+		check("in answers", n.Addrs()[0], func() { n.Rewrite(instead(c.answer)) })
+		if err := n.Heal(); err != nil {
+			t.Fatal(err)
+		}
+		told := []byte(c.answer)
+		hostile, err := wire.Listen(func(c net.Conn) {
+			for b := make([]byte, 4096); ; {
+				if _, err := c.Read(b); err != nil {
+					return
+				}
+				if _, err := c.Write(told); err != nil {
+					return
+				}
+			}
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := s.Ping(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		n.Rewrite(instead(c.answer))
-		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
-		r := s.Get(t.Context(), c.keys...)[0]
-		runtime.ReadMemStats(&after)
-		if !errors.Is(r.Err, backend.ErrUnavailable) {
-			t.Errorf("%s: %d bytes, %v; want ErrUnavailable", c.name, len(r.Record), r.Err)
-		}
-		if used, most := after.TotalAlloc-before.TotalAlloc, c.most+besides; used > most {
-			t.Errorf("%s: %d bytes were allocated, and %d are allowed", c.name, used, most)
-		} else {
-			t.Logf("%s: %d bytes", c.name, used)
-		}
-		if err := errors.Join(n.Heal(), s.Close()); err != nil {
-			t.Fatal(err)
-		}
+		check("from the first byte on", hostile.Addr(), func() {})
+		hostile.Close()
 	}
 }
