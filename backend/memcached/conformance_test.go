@@ -9,6 +9,7 @@ import (
 
 	"github.com/strata-cache/strata/backend"
 	"github.com/strata-cache/strata/backend/backendtest"
+	"github.com/strata-cache/strata/backend/memcached"
 	"github.com/strata-cache/strata/internal/server"
 	"github.com/strata-cache/strata/internal/servertest"
 )
@@ -46,29 +47,57 @@ func harness(timeout string, servers ...*server.Server) backendtest.Harness {
 	}
 }
 
-func TestConformanceOfOneServer(t *testing.T) {
-	t.Parallel()
-	backendtest.Run(t, func(t *testing.T) backendtest.Harness {
-		h := harness("10s", servertest.SharedMemcached(t))
-		h.Stop, h.Restart, h.Pause, h.Resume = nil, nil, nil, nil
-		return h
-	})
+// shared is the harness without what stops servers.
+func shared(h backendtest.Harness) backendtest.Harness {
+	h.Stop, h.Restart, h.Pause, h.Resume = nil, nil, nil, nil
+	return h
 }
 
-func TestConformanceOfThreeServers(t *testing.T) {
+func TestConformanceOfEachTopology(t *testing.T) {
 	t.Parallel()
-	backendtest.Run(t, func(t *testing.T) backendtest.Harness {
-		h := harness("10s", own(t, 3)...)
-		h.Stop, h.Restart, h.Pause, h.Resume = nil, nil, nil, nil
-		return h
-	})
+	for name, start := range map[string]func(t *testing.T) backendtest.Harness{
+		"one server":    func(t *testing.T) backendtest.Harness { return harness("10s", servertest.SharedMemcached(t)) },
+		"three servers": func(t *testing.T) backendtest.Harness { return harness("10s", own(t, 3)...) },
+		"three servers of a Membership": func(t *testing.T) backendtest.Harness {
+			servers := own(t, 3)
+			return ofMembership(t, harness("10s", servers...), servers...)
+		},
+		"TLS and users": func(t *testing.T) backendtest.Harness {
+			srv, o := secured(t, newAuthority(t))
+			o.Timeout = 10 * time.Second
+			h := harness("10s", srv)
+			h.Open = func(t *testing.T) *backend.Store { return openWith(t, "memcacheds://"+srv.Addr(), &o) }
+			return h
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			backendtest.Run(t, func(t *testing.T) backendtest.Harness { return shared(start(t)) })
+		})
+	}
+}
+
+// ofMembership makes a harness's stores find their servers in a register.
+func ofMembership(t *testing.T, h backendtest.Harness, servers ...*server.Server) backendtest.Harness {
+	r := newRegister()
+	h.Open = func(t *testing.T) *backend.Store {
+		return members(t, r, memcached.Options{Timeout: h.Timeout}, servers...)
+	}
+	return h
 }
 
 func TestConformanceInOutages(t *testing.T) {
-	for name, n := range map[string]int{"one server": 1, "three servers": 3} {
+	for name, start := range map[string]func(t *testing.T) backendtest.Harness{
+		"one server":    func(t *testing.T) backendtest.Harness { return harness("500ms", own(t, 1)...) },
+		"three servers": func(t *testing.T) backendtest.Harness { return harness("500ms", own(t, 3)...) },
+		"three servers of a Membership": func(t *testing.T) backendtest.Harness {
+			servers := own(t, 3)
+			return ofMembership(t, harness("500ms", servers...), servers...)
+		},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel() // with each other only: their timeouts are short
-			backendtest.RunOutage(t, func(t *testing.T) backendtest.Harness { return harness("500ms", own(t, n)...) })
+			backendtest.RunOutage(t, start)
 		})
 	}
 }

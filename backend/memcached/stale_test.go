@@ -36,6 +36,7 @@ func (h *history) write(ctx context.Context, s *backend.Store, key string) {
 			}
 			return
 		}
+		pauseFor(ctx, time.Millisecond)
 	}
 }
 

@@ -3,50 +3,64 @@ package memcachedconn
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"net"
 	"time"
 )
 
 // connect returns a connection to a server that took the user, with the TCP connection below it.
-func (p *Pool) connect(ctx context.Context, addr string) (g *greeting, raw net.Conn, err error) {
+func (p *Pool) connect(ctx context.Context, addr string) (*greeting, net.Conn, error) {
 	dial := p.opts.Dialer
 	if dial == nil {
 		dial = new(net.Dialer).DialContext
 	}
-	if raw, err = dial(ctx, "tcp", addr); err != nil {
+	raw, err := dial(ctx, "tcp", addr)
+	if err != nil {
 		return nil, nil, err
 	}
-	defer func() {
-		if err != nil {
-			raw.Close()
-		}
-	}()
+	g, err := p.enterServer(ctx, raw, addr)
+	if err != nil {
+		raw.Close()
+		return nil, nil, err
+	}
+	return g, raw, nil
+}
+
+// enterServer puts TLS on a connection and names the user, as far as the options say so.
+func (p *Pool) enterServer(ctx context.Context, raw net.Conn, addr string) (*greeting, error) {
 	nc := raw
 	if p.secure {
 		config := p.opts.TLS.Clone()
 		if config.ServerName == "" {
+			var err error
 			if config.ServerName, _, err = net.SplitHostPort(addr); err != nil {
-				return nil, nil, err
+				return nil, err
 			}
 		}
 		secure := tls.Client(raw, config)
 		if err := secure.HandshakeContext(ctx); err != nil {
-			return nil, nil, fmt.Errorf("TLS: %w", err)
+			return nil, fmt.Errorf("TLS: %w", err)
 		}
 		nc = secure
 	}
-	g = newGreeting(nc, p.markKey)
-	if p.opts.Username != "" {
-		stop := endWith(ctx, raw)
-		err = g.authenticate(&p.opts)
-		stop()
-		if err != nil {
-			return nil, nil, errors.Join(ctx.Err(), err)
-		}
+	g := newGreeting(nc, p.markKey)
+	if p.opts.Username == "" {
+		return g, nil
 	}
-	return g, raw, nil
+	defer endWith(ctx, raw)()
+	if err := g.authenticate(&p.opts); err != nil {
+		return nil, p.hungUp(g, err)
+	}
+	return g, ctx.Err()
+}
+
+// hungUp explains that a server ends a connection right after the handshake of TLS. Servers check the client's certificate
+// only then, and their alert is often lost in the reset.
+func (p *Pool) hungUp(g *greeting, err error) error {
+	if p.secure && !g.heard && !isTimeout(err) {
+		return fmt.Errorf("the server hung up after the TLS handshake, as if it did not accept the client's certificate or its lack: %w", err)
+	}
+	return err
 }
 
 // endWith ends what goes on at a connection when ctx ends.
@@ -87,7 +101,7 @@ func (p *Pool) dial(ctx context.Context, s *Server, deadline time.Time) (*conn, 
 	}
 	if err != nil {
 		raw.Close()
-		return nil, err
+		return nil, p.hungUp(g, err)
 	}
 	c.life = c.tag(tenancy{})
 	p.connected(s.name, c.life)

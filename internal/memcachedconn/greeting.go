@@ -17,6 +17,8 @@ type greeting struct {
 	in  io.LimitedReader
 	r   *bufio.Reader
 	key string // of the mark or nonce
+
+	heard bool // the server said something
 }
 
 func newGreeting(nc net.Conn, key string) *greeting {
@@ -32,6 +34,13 @@ func (g *greeting) ask(command string) error {
 	return err
 }
 
+// line reads a line of the answer.
+func (g *greeting) line() (string, error) {
+	line, err := readLine(g.r)
+	g.heard = g.heard || err == nil
+	return line, err
+}
+
 // authenticate names the user by the text protocol's way, a command to store. On a server that wants no user it would
 // leave the password to everybody: hence the expiry in the past.
 func (g *greeting) authenticate(o *Options) error {
@@ -39,7 +48,7 @@ func (g *greeting) authenticate(o *Options) error {
 	if err := g.ask(fmt.Sprintf("set strata:user 0 -1 %d\r\n%s\r\n", len(user), user)); err != nil {
 		return err
 	}
-	switch line, err := readLine(g.r); {
+	switch line, err := g.line(); {
 	case err != nil:
 		return err
 	case strings.HasPrefix(line, "CLIENT_ERROR"):
@@ -63,7 +72,7 @@ func (g *greeting) read(fresh string) (f found, err error) {
 	if err := g.ask(fmt.Sprintf("add %s 0 0 %d\r\n%s\r\ngets %s\r\nstats\r\n", g.key, len(fresh), fresh, g.key)); err != nil {
 		return found{}, err
 	}
-	switch line, err := readLine(g.r); {
+	switch line, err := g.line(); {
 	case err != nil:
 		return found{}, err
 	case strings.HasPrefix(line, "CLIENT_ERROR unauth"):
@@ -71,7 +80,7 @@ func (g *greeting) read(fresh string) (f found, err error) {
 	case line != "STORED" && line != "NOT_STORED":
 		return found{}, fmt.Errorf("%w: %.80q", errHandshake, line)
 	}
-	line, err := readLine(g.r)
+	line, err := g.line()
 	if err != nil {
 		return found{}, err
 	}
@@ -83,10 +92,10 @@ func (g *greeting) read(fresh string) (f found, err error) {
 	if f.id, err = strconv.ParseUint(id, 10, 64); err != nil {
 		return found{}, fmt.Errorf("%w: %.80q", errHandshake, line)
 	}
-	if f.value, err = readLine(g.r); err != nil {
+	if f.value, err = g.line(); err != nil {
 		return found{}, err
 	}
-	if line, err := readLine(g.r); err != nil || line != "END" {
+	if line, err := g.line(); err != nil || line != "END" {
 		if err == nil {
 			err = errForeignMark // it holds a line end
 		}
@@ -107,7 +116,7 @@ func (g *greeting) swap(f found, value string) (bool, error) {
 	if err := g.ask(fmt.Sprintf("cas %s 0 0 %d %d\r\n%s\r\n", g.key, len(value), f.id, value)); err != nil {
 		return false, err
 	}
-	switch line, err := readLine(g.r); {
+	switch line, err := g.line(); {
 	case err != nil:
 		return false, err
 	case line == "STORED":
