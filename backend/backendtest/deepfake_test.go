@@ -3,6 +3,7 @@ package backendtest_test
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"sync"
@@ -104,9 +105,9 @@ func (s *site) move(*testing.T) {
 type flaw struct {
 	rule string
 
-	misses, blames, nameless, patient, sticky, crossed, believes, swallows, mixes bool // of answers
-	leaksConns, leaksGoroutines, greedy, keepsData, neverMoves                    bool // of what it holds
-	tells, silent, polite                                                         bool // of what it is told about itself
+	misses, blames, nameless, patient, sticky, crossed, believes, swallows, mixes, behind bool // of answers
+	leaksConns, leaksGoroutines, greedy, keepsData, neverMoves                            bool // of what it holds
+	tells, silent, polite                                                                 bool // of what it is told about itself
 }
 
 // A deepClient is a driver for a site, right or wrong in one way.
@@ -123,6 +124,7 @@ type deepClient struct {
 	seen  int               // changes of the site
 	stuck bool              // of a flaw
 	kept  map[string][]byte // of a flaw
+	left  []byte            // of a flaw
 }
 
 func (c *deepClient) fail(text string) error {
@@ -255,7 +257,7 @@ func (c *deepClient) Get(ctx context.Context, keys []string) []driver.Result {
 	return results
 }
 
-// read asks for one key. On the wire a reply is the key, a zero byte and the record.
+// read asks for one key. On the wire a reply is the key, a zero byte, the length of the record and the record.
 func (c *deepClient) read(key string) driver.Result {
 	s := c.site
 	s.mu.Lock()
@@ -266,19 +268,31 @@ func (c *deepClient) read(key string) driver.Result {
 		asked[len(key)-1] ^= 1
 	}
 	b := s.store().Get(remote(), string(asked))[0].Record
-	reply := append(append([]byte(key), 0), b...)
+	reply := append(binary.BigEndian.AppendUint32(append([]byte(key), 0), uint32(len(b))), b...)
 	if fault == "byte-flips" && len(b) > 0 && !c.flaw.mixes {
 		reply[len(reply)-1] ^= 1
 	}
 	if rewrite != nil {
 		reply = rewrite(0)(reply)
 	}
+	if c.flaw.behind {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		reply = append(c.left, reply...)
+	}
 	name, rec, ok := bytes.Cut(reply, []byte{0})
+	if ok = ok && len(rec) >= 4 && len(rec)-4 >= int(binary.BigEndian.Uint32(rec)); ok {
+		n := 4 + binary.BigEndian.Uint32(rec)
+		if c.flaw.behind {
+			c.left = bytes.Clone(rec[n:])
+		}
+		rec = rec[4:n]
+	}
 	switch {
 	case !ok && c.flaw.swallows:
 		_ = make([]byte, 256<<20)
 		return driver.Result{Err: c.fail("a long reply")}
-	case !ok && !c.flaw.believes, string(name) != key && !c.flaw.believes:
+	case !ok && !c.flaw.believes, string(name) != key && !c.flaw.believes && !c.flaw.behind:
 		return driver.Result{Err: c.fail("not what was asked for")}
 	}
 	if len(rec) == 0 {

@@ -19,6 +19,7 @@ var flaws = map[string]flaw{
 	"crosses answers":              {rule: "fault/half-open-server", crossed: true},
 	"leaves connections open":      {rule: "fault/garbage", leaksConns: true},
 	"believes another key's reply": {rule: "lie/another-key", believes: true},
+	"is one answer behind":         {rule: "lie/answered-twice", behind: true},
 	"takes nonsense for a miss":    {rule: "lie/lies/nonsense", believes: true},
 	"allocates what is announced":  {rule: "lie/lies/nonsense", swallows: true},
 	"opens too many connections":   {rule: "crowd/pool-exhaustion", greedy: true},

@@ -152,6 +152,35 @@ var lieRules = []rule{
 			k.still(t, e.store)
 		},
 	},
+	{
+		name: "answered-twice",
+		text: "an answer that comes twice is given to one call only: reads are right or ErrUnavailable, and afterwards no connection is " +
+			"one answer behind",
+		test: func(t *testing.T, e *env) {
+			n := e.network(t)
+			e.openDeep(t, e.Open)
+			k := e.known(t)
+			heal := e.healing(t)
+			n.Rewrite(twice)
+			e.forAWhile(func() { e.round(t, k) })
+			begin := time.Now()
+			heal()
+			for i, key := range k.keys {
+				b, _ := value("over what is there")
+				f := e.store.Write(contextOf(t), driver.Op{Key: key, Step: record.Step{Verb: record.Add, Record: b, TTL: long}})[0]
+				if f.Outcome == driver.Done || f.Outcome == driver.Refused && !bytes.Equal(f.Found, k.records[i]) {
+					t.Errorf("Add over what is there: %s", show(f))
+				}
+			}
+			e.recovered(t, "answered-twice", begin)
+			k.still(t, e.store)
+		},
+	},
+}
+
+// twice sends all that a server says two times.
+func twice(int) func([]byte) []byte {
+	return func(reply []byte) []byte { return append(bytes.Clone(reply), reply...) }
 }
 
 // A tape records what servers send, and then sends that in place of anything else.
