@@ -16,14 +16,14 @@ type Format[V any] struct {
 	// always be read.
 	Compression Compressor
 
-	// Encryption encrypts every body. Nil: none, and encrypted ones are misses. If it is set, bodies that are not encrypted
-	// are misses too: nobody can put one in the place of another that was.
+	// Encryption encrypts every body. Nil: none, and encrypted ones are misses. If it is set, bodies that are not
+	// encrypted are misses too: nobody can put one in the place of another that was.
 	Encryption Cipher
 }
 
 // Encode appends the body that holds v in e under s to dst, which may be nil. It fills in the codec, the schema and the
-// payload itself, whatever e has there, and changes nothing of e but its Size. In a negative envelope v is not encoded. After
-// an error dst is returned as it was; the bytes behind its length may have changed.
+// payload itself, whatever e has there, and changes nothing of e but its Size. In a negative envelope v is not encoded.
+// After an error dst is returned as it was; the bytes behind its length may have changed.
 func (f Format[V]) Encode(dst []byte, e *Envelope, s Seal, v V) (body []byte, err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -86,9 +86,10 @@ func (f Format[V]) Decode(body []byte, s Seal) (v V, e Envelope, err error) {
 	return v, e, nil
 }
 
-// Reseal appends to dst the body that is for the seal to what body is for the seal from, with an envelope that edit, if it
-// is not nil, has changed. The payload stays as it was stored and is not decoded, so neither a codec nor a compressor of its
-// writer is needed. What cannot be read is a [*DecodeError]. After an error dst is returned as it was.
+// Reseal appends to dst the body that is for the seal to what body is for the seal from, with an envelope that edit, if
+// it is not nil, has changed. The payload stays as it was stored and is not decoded, so neither a codec nor a
+// compressor of its writer is needed. What cannot be read is a [*DecodeError]. After an error dst is returned as it
+// was.
 func (f Format[V]) Reseal(dst, body []byte, from, to Seal, edit func(*Envelope)) (out []byte, err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -146,8 +147,8 @@ func (f Format[V]) appendValue(dst []byte, e *Envelope, v V) ([]byte, error) {
 	return out, nil
 }
 
-// compress replaces the envelope at start of b, whose payload begins at, by one whose payload is compressed, if that is shorter. It
-// returns where its payload begins.
+// compress replaces the envelope at start of b, whose payload begins at, by one whose payload is compressed, if that is
+// shorter. It returns where its payload begins.
 func (f Format[V]) compress(b []byte, start, at int, head *Envelope) (out []byte, payload int, err error) {
 	buffer := buffers.Get().(*[]byte)
 	small, ok := f.Compression.Compress((*buffer)[:0], b[at:])

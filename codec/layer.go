@@ -20,8 +20,8 @@ type Cipher interface {
 	Encrypt(dst, plaintext, context []byte) ([]byte, error)
 
 	// Decrypt returns, in memory of its own, what was encrypted under context, or an error and no part of it. A
-	// [*DecodeError] with [ReasonKey] says that the key is not known, one with [ReasonAuthentication] that no holder of the
-	// key wrote this for this context; it must not say more. It leaves ciphertext as it is.
+	// [*DecodeError] with [ReasonKey] says that the key is not known, one with [ReasonAuthentication] that no holder of
+	// the key wrote this for this context; it must not say more. It leaves ciphertext as it is.
 	Decrypt(ciphertext, context []byte) ([]byte, error)
 }
 

@@ -47,6 +47,7 @@ func encodeAs[V any](t *testing.T, c codec.Codec[V], v V) []byte {
 
 func TestOldStructuresAreReadByTheirHooks(t *testing.T) {
 	t.Parallel()
+	broken := &codec.Envelope{Codec: codec.IDMessagePack, Schema: codec.MessagePack[itemV2]().Schema(), Payload: []byte{0xc1}}
 	for name, c := range map[string]struct {
 		body []byte
 		want item
@@ -60,7 +61,7 @@ func TestOldStructuresAreReadByTheirHooks(t *testing.T) {
 		"the second, in another":   {encodeAs(t, codec.JSON[itemV2](), itemV2{"chair", 49}), item{}, codec.ReasonCodec},
 		"a hook that fails":        {encodeAs(t, codec.MessagePack[itemV2](), itemV2{"chair", -1}), item{}, codec.ReasonPayload},
 		"something else":           {encodeAs(t, codec.MessagePack[[]int](), []int{1}), item{}, codec.ReasonSchema},
-		"a payload that is broken": {mustAppend(t, &codec.Envelope{Codec: codec.IDMessagePack, Schema: codec.MessagePack[itemV2]().Schema(), Payload: []byte{0xc1}}), item{}, codec.ReasonHostile},
+		"a payload that is broken": {mustAppend(t, broken), item{}, codec.ReasonHostile},
 	} {
 		got, _, err := codec.Decode(versionedItems, c.body, testSeal)
 		if got != c.want || reasonOf(err) != c.miss || c.miss == 0 && err != nil {

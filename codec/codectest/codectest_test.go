@@ -75,7 +75,7 @@ func (m mutant) Decode(b []byte) ([]byte, error) {
 }
 
 var mutants = map[string]mutant{
-	"loses a byte":                 {rule: "round_trip", append: func(dst, v []byte) ([]byte, error) { return good{}.Append(dst, v[:max(0, len(v)-1)]) }},
+	"loses a byte":                 {rule: "round_trip", append: loseLast},
 	"cannot encode all":            {rule: "round_trip", append: refuseLong},
 	"cannot decode all":            {rule: "round_trip", decode: func(b []byte) ([]byte, error) { return nil, errBad }},
 	"ignores dst":                  {rule: "prefix", append: func(_, v []byte) ([]byte, error) { return good{}.Append(nil, v) }},
@@ -92,8 +92,18 @@ var mutants = map[string]mutant{
 	"fills up what is cut short":   {rule: "truncated", decode: fillUp},
 	"ignores what follows":         {rule: "trailing", decode: ignoreRest},
 	"panics":                       {rule: "hostile", decode: func(b []byte) ([]byte, error) { _ = b[3]; return good{}.Decode(b) }},
-	"returns a value and an error": {rule: "hostile", decode: func(b []byte) ([]byte, error) { v, err := good{}.Decode(b); return append(v, 1)[:max(len(v), 1)], err }},
+	"returns a value and an error": {rule: "hostile", decode: bothAtOnce},
 	"takes one call at a time":     {rule: "concurrent", append: alone()},
+}
+
+func loseLast(dst, v []byte) ([]byte, error) { return good{}.Append(dst, v[:max(0, len(v)-1)]) }
+
+func bothAtOnce(b []byte) ([]byte, error) {
+	v, err := good{}.Decode(b)
+	if err != nil {
+		v = []byte("half")
+	}
+	return v, err
 }
 
 func refuseLong(dst, v []byte) ([]byte, error) {

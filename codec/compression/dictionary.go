@@ -46,8 +46,8 @@ func newEncoder(options ...zstd.EOption) (*zstd.Encoder, error) {
 	)...)
 }
 
-// newDecoder makes a decoder for DecodeAll, which may be called concurrently, uses no goroutines, and never writes beyond the
-// capacity that it is given.
+// newDecoder makes a decoder for DecodeAll, which may be called concurrently, uses no goroutines, and never writes
+// beyond the capacity that it is given.
 func newDecoder(maxSize int, options ...zstd.DOption) (*zstd.Decoder, error) {
 	return zstd.NewReader(nil, append(options,
 		zstd.WithDecoderConcurrency(0), zstd.WithDecodeAllCapLimit(true),

@@ -40,12 +40,12 @@ type Options struct {
 	// Algorithm is what is written with. Both are read. Default S2.
 	Algorithm Algorithm
 
-	// Threshold is the length in bytes from which payloads are compressed. Default 1024, or 64 where there is a dictionary;
-	// at least 16.
+	// Threshold is the length in bytes from which payloads are compressed. Default 1024, or 64 where there is a
+	// dictionary; at least 16.
 	Threshold int
 
-	// MaxSize bounds a payload in bytes, uncompressed. Longer ones are written as they are, and one that declares more is a
-	// miss (codec.ReasonTooLarge). It has to be the same on all nodes of a cache. Default 16 MiB; from 1 KiB to
+	// MaxSize bounds a payload in bytes, uncompressed. Longer ones are written as they are, and one that declares more
+	// is a miss (codec.ReasonTooLarge). It has to be the same on all nodes of a cache. Default 16 MiB; from 1 KiB to
 	// codec.MaxBody.
 	MaxSize int
 

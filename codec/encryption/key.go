@@ -22,13 +22,14 @@ var idForm = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 type Key struct {
 	id string
 
-	// aead holds the secret, which is nowhere else. A function, because package fmt reaches through a pointer in a field that
-	// is not exported, past Format: %s of a struct with such a Key would show it.
+	// aead holds the secret, which is nowhere else. A function, because package fmt reaches through a pointer in a
+	// field that is not exported, past Format: %s of a struct with such a Key would show it.
 	aead func() cipher.AEAD
 }
 
-// NewKey makes a key of KeySize secret bytes, which it copies. They must be random: neither a password nor a hash of one. The id
-// has 1 to 64 letters, digits, '.', '_' or '-'; it is stored with every record, and is never used for another secret.
+// NewKey makes a key of KeySize secret bytes, which it copies. They must be random: neither a password nor a hash of
+// one. The id has 1 to 64 letters, digits, '.', '_' or '-'; it is stored with every record, and is never used for
+// another secret.
 func NewKey(id string, secret []byte) (Key, error) {
 	if !idForm.MatchString(id) {
 		return Key{}, fmt.Errorf("encryption: key %q: the id must be 1 to 64 letters, digits, '.', '_' or '-'", id)

@@ -4,11 +4,11 @@
 //
 // # Evolution
 //
-// The schema of a message is its full name alone. So a message that evolves by the rules of Protocol Buffers loses no stored
-// value: a program reads what its earlier and its later versions wrote; a field that it does not know is kept as it is, and
-// one that was not written has its default. Where that default would be wrong, as with a price that earlier versions did not
-// write, give the cache a new version, or the message a new name. A change that breaks those rules, such as a
-// number used again for another type, needs the same.
+// The schema of a message is its full name alone. So a message that evolves by the rules of Protocol Buffers loses no
+// stored value: a program reads what its earlier and its later versions wrote; a field that it does not know is kept as
+// it is, and one that was not written has its default. Where that default would be wrong, as with a price that earlier
+// versions did not write, give the cache a new version, or the message a new name. A change that breaks those rules,
+// such as a number used again for another type, needs the same.
 //
 // # Limits
 //

@@ -11,8 +11,8 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// New returns the codec of M, which is a pointer to a generated message. The same message always gives the same bytes in one
-// build of a program. For other types, such as *dynamicpb.Message, see [Of].
+// New returns the codec of M, which is a pointer to a generated message. The same message always gives the same bytes
+// in one build of a program. For other types, such as *dynamicpb.Message, see [Of].
 func New[M proto.Message]() codec.Codec[M] {
 	var none M
 	return Of(none)
