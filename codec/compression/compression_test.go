@@ -16,16 +16,16 @@ import (
 
 // payloads are of all sizes that are treated differently, none of them shorter than any threshold.
 func payloads() map[string][]byte {
-	text := []byte(strings.Repeat("all work and no play makes jack a dull boy; ", 100_000))
+	text := []byte(strings.Repeat("all work and no play makes jack a dull boy; ", 12_000))
 	return map[string][]byte{
 		"a product":        products(3, 1, json.Marshal)[0],
 		"1 KiB":            text[:1<<10],
 		"16 KiB":           text[:16<<10],
 		"16 KiB and a bit": text[:16<<10+1],
 		"128 KiB and more": text[:128<<10+17],
-		"4 MB":             text,
+		"540 KB":           text,
 		"zeros":            make([]byte, 100_000),
-		"many products":    bytes.Join(products(4, 5000, json.Marshal), []byte(",")),
+		"many products":    bytes.Join(products(4, 1000, json.Marshal), []byte(",")),
 	}
 }
 
