@@ -50,7 +50,7 @@ func TestDecoratorsConformOnMemory(t *testing.T) {
 						return decorate(s, patient)
 					},
 					Timeout:  patient,
-					Features: backendtest.Features{Counter: true, Scanner: true, Statser: true, MaxRecord: memory.DefaultMaxBytes / 8},
+					Features: backendtest.Features{Counter: true, Scanner: true, Statser: true, Identifier: true, MaxRecord: memory.DefaultMaxBytes / 8},
 				}
 			})
 		})

@@ -31,11 +31,10 @@ func (s *store) Count(ctx context.Context, key string, delta int64, ttl time.Dur
 
 // tryCount returns the sum, or how much room it lacks.
 func (s *store) tryCount(sh *shard, key string, delta int64, ttl time.Duration) (sum, need int64, err error) {
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	if s.closed.Load() {
-		return 0, 0, errClosed
+	if err := s.enter(sh); err != nil {
+		return 0, 0, err
 	}
+	defer sh.mu.Unlock()
 	now := time.Now()
 	e := sh.counters[key]
 	if e != nil && !e.live(now) {
@@ -86,11 +85,10 @@ func (s *store) Scan(ctx context.Context, prefix string, yield func(keys []strin
 }
 
 func (s *store) keys(sh *shard, prefix string) ([]string, error) {
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	if s.closed.Load() {
-		return nil, errClosed
+	if err := s.enter(sh); err != nil {
+		return nil, err
 	}
+	defer sh.mu.Unlock()
 	now := time.Now()
 	var keys []string
 	for key, e := range sh.records {
@@ -125,3 +123,20 @@ func (s *store) Stats(ctx context.Context) (map[string]map[string]string, error)
 
 // MaxRecord keeps one record from driving out most others.
 func (s *store) MaxRecord() int { return int(min(s.data.limit/8, 1<<30)) }
+
+// OnServer registers a hook. The next call tells it of the data, and later ones when Lose or Restore put other data there.
+func (s *store) OnServer(hook func(server, identity string)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hooks = append(s.hooks, hook)
+	s.met.Store(0)
+}
+
+// As sets a **Memory.
+func (s *store) As(target any) bool {
+	m, ok := target.(**Memory)
+	if ok {
+		*m = &Memory{data: s.data}
+	}
+	return ok
+}

@@ -1,19 +1,23 @@
 package memory_test
 
 import (
+	"flag"
 	"testing"
 	"time"
 
-	_ "github.com/strata-cache/strata/backend/memory"
-
 	"github.com/strata-cache/strata/backend"
 	"github.com/strata-cache/strata/backend/backendtest"
+	"github.com/strata-cache/strata/backend/memory"
 	"github.com/strata-cache/strata/internal/servertest"
 )
 
-func TestMain(m *testing.M) { servertest.Main(m) }
+func TestMain(m *testing.M) {
+	flag.Set("test.parallel", "8") // the suite waits for TTLs far more than it computes
+	servertest.Main(m)
+}
 
 func TestConformance(t *testing.T) {
+	t.Parallel()
 	const maxBytes = 64 << 20
 	backendtest.Run(t, func(*testing.T) backendtest.Harness {
 		return backendtest.Harness{
@@ -24,13 +28,15 @@ func TestConformance(t *testing.T) {
 				}
 				return s
 			},
-			Timeout: 5 * time.Second,
+			Timeout: 15 * time.Second,
 			Features: backendtest.Features{
-				Counter:   true,
-				Scanner:   true,
-				Statser:   true,
-				MaxRecord: maxBytes / 8,
+				Counter:    true,
+				Scanner:    true,
+				Statser:    true,
+				Identifier: true,
+				MaxRecord:  maxBytes / 8,
 			},
+			Native: func() any { return new(*memory.Memory) },
 		}
 	})
 }

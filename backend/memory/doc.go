@@ -7,8 +7,9 @@
 //
 // # Memory
 //
-// A record weighs its key, its bytes and about 200 bytes of bookkeeping. The weight of what is stored never exceeds
-// [Options.MaxBytes]. When there is no room, values and leases that were not read or written lately go: each shard is a
+// A record weighs its key, what was allocated for its bytes, and 200 bytes of bookkeeping: about what it takes of the heap.
+// The weight of what is stored never exceeds [Options.MaxBytes]. When there is no room, values and leases that were not
+// read or written lately go: each shard is a
 // clock, whose hand spares a record that was used since it last came by (second chance, an approximation of least
 // recently used).
 //
@@ -20,5 +21,6 @@
 //
 // # Capabilities
 //
-// Counter, Scanner, Statser, and Limiter: the longest record is an eighth of MaxBytes. There is no native client.
+// Counter, Scanner, Statser, Identifier, and Limiter: the longest record is an eighth of MaxBytes. As knows *[Memory], with
+// which tests do to the memory what happens to servers: it loses its data, or comes back with an old [Snapshot] of it.
 package memory

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -35,7 +36,7 @@ func New(o *Options) *backend.Store {
 		limit = max(o.MaxBytes, MinMaxBytes)
 	}
 	d := newData(limit)
-	return backend.New(&store{data: d, name: "memory://", release: d.free})
+	return backend.New(newStore(d, "memory://", d.free))
 }
 
 // A store is the driver: a handle on data that others may have a handle on, too.
@@ -44,6 +45,16 @@ type store struct {
 	name    string
 	release func()      // frees data or gives up the share in it; idempotent
 	closed  atomic.Bool // looked at under a shard's lock, so that Close can wait for calls by taking each
+
+	met   atomic.Uint64 // the generation of data that hooks know; looked at under a shard's lock, too
+	mu    sync.Mutex
+	hooks []func(server, identity string) // guarded by mu, which is held while they run: nobody may read before they did
+}
+
+func newStore(d *data, name string, release func()) *store {
+	s := &store{data: d, name: name, release: release}
+	s.met.Store(d.generation.Load())
+	return s
 }
 
 var (
@@ -78,11 +89,10 @@ func (s *store) Write(ctx context.Context, ops []driver.Op) []driver.Effect {
 
 func (s *store) get(key string) ([]byte, error) {
 	sh := s.data.shard(key)
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	if s.closed.Load() {
-		return nil, errClosed
+	if err := s.enter(sh); err != nil {
+		return nil, err
 	}
+	defer sh.mu.Unlock()
 	e := sh.records[key]
 	if e == nil {
 		return nil, nil
@@ -114,11 +124,10 @@ func (s *store) write(op driver.Op) driver.Effect {
 
 // tryWrite returns the effect, or how much room it lacks.
 func (s *store) tryWrite(sh *shard, op driver.Op) (effect driver.Effect, need int64) {
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	if s.closed.Load() {
-		return driver.Effect{Outcome: driver.Unsent, Err: errClosed}, 0
+	if err := s.enter(sh); err != nil {
+		return driver.Effect{Outcome: driver.Unsent, Err: err}, 0
 	}
+	defer sh.mu.Unlock()
 	now := time.Now()
 	e := sh.records[op.Key]
 	var current []byte
@@ -146,7 +155,40 @@ func (s *store) ready(ctx context.Context) error {
 	if s.closed.Load() {
 		return errClosed
 	}
+	if s.met.Load() != s.data.generation.Load() {
+		s.meet()
+	}
 	return ctx.Err()
+}
+
+// enter locks sh for a call, unless s is closed. The hooks know whose data it is then.
+func (s *store) enter(sh *shard) error {
+	for {
+		sh.mu.Lock()
+		if s.closed.Load() {
+			sh.mu.Unlock()
+			return errClosed
+		}
+		if s.met.Load() == s.data.generation.Load() {
+			return nil
+		}
+		sh.mu.Unlock()
+		s.meet()
+	}
+}
+
+// meet tells the hooks of the data that is there now.
+func (s *store) meet() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	generation := s.data.generation.Load()
+	if s.met.Load() == generation {
+		return
+	}
+	for _, hook := range s.hooks {
+		hook(s.name, s.data.identity(generation))
+	}
+	s.met.Store(generation)
 }
 
 func (s *store) Ping(ctx context.Context) error { return s.ready(ctx) }
@@ -167,6 +209,8 @@ var _ interface {
 	driver.Scanner
 	driver.Statser
 	driver.Limiter
+	driver.Identifier
+	driver.Native
 } = (*store)(nil)
 
 var errOverflow = errors.New("memory: count: the sum is beyond 64 bits")

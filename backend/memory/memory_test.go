@@ -54,6 +54,10 @@ func stat(t testing.TB, s *backend.Store, name string) int64 {
 
 func TestWeightNeverExceedsItsBound(t *testing.T) {
 	t.Parallel()
+	synctest.Test(t, testBound)
+}
+
+func testBound(t *testing.T) {
 	const bound = 1 << 20
 	s := setup(t, bound)
 	var wg sync.WaitGroup
@@ -93,7 +97,7 @@ func TestWeightNeverExceedsItsBound(t *testing.T) {
 	if _, err := s.DeletePrefix(t.Context(), ""); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(record.FenceSlack + 10*time.Millisecond) // until the fences have expired
+	time.Sleep(record.FenceSlack + 10*time.Millisecond) // of the bubble: until the fences have expired
 	if _, err := s.DeletePrefix(t.Context(), ""); err != nil {
 		t.Fatal(err)
 	}

@@ -73,5 +73,5 @@ func (n *names) open(name string, limit int64) (*backend.Store, error) {
 			sh.data.free()
 		}
 	}
-	return backend.New(&store{data: sh.data, name: "memory://" + name, release: release}), nil
+	return backend.New(newStore(sh.data, "memory://"+name, release)), nil
 }

@@ -1,8 +1,10 @@
 package memory
 
 import (
+	crand "crypto/rand"
 	"hash/maphash"
 	"math/rand/v2"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,6 +26,10 @@ type data struct {
 	hand      atomic.Uint32 // a shard to evict from
 	seed      maphash.Seed
 	shards    [shards]shard
+
+	// generation is 1 and counts how often the data was lost or replaced. It changes under the locks of all shards.
+	generation atomic.Uint64
+	name       string // random
 }
 
 type shard struct {
@@ -50,7 +56,8 @@ type entry struct {
 }
 
 func newData(limit int64) *data {
-	d := &data{limit: limit, seed: maphash.MakeSeed()}
+	d := &data{limit: limit, seed: maphash.MakeSeed(), name: crand.Text()[:8]}
+	d.generation.Store(1)
 	for i := range d.shards {
 		d.shards[i].records = make(map[string]*entry)
 		d.shards[i].counters = make(map[string]*entry)
@@ -118,7 +125,13 @@ func (d *data) await() {
 	}
 }
 
-func (e *entry) weight() int64 { return int64(overhead + len(e.key) + len(e.record)) }
+// identity is that of the server whose data this is, in a generation.
+func (d *data) identity(generation uint64) string {
+	return d.name + "-" + strconv.FormatUint(generation, 10)
+}
+
+// weight is what e takes of the heap: a record's capacity is what was allocated for it.
+func (e *entry) weight() int64 { return int64(overhead + len(e.key) + cap(e.record)) }
 
 func (e *entry) live(now time.Time) bool {
 	if e.record == nil {
@@ -135,10 +148,11 @@ func (e *entry) evictable() bool {
 // putLocked makes key hold next, in place of e, nil for none. It returns how much room it lacks, and 0 if it did.
 func (sh *shard) putLocked(d *data, key string, e *entry, next []byte) (need int64) {
 	if e != nil {
-		if need := d.reserve(int64(len(next) - len(e.record))); need > 0 {
+		more := int64(cap(next) - cap(e.record))
+		if need := d.reserve(more); need > 0 {
 			return need
 		}
-		sh.weight.Add(int64(len(next) - len(e.record)))
+		sh.weight.Add(more)
 		e.record = next
 		return 0
 	}

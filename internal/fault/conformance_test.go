@@ -28,7 +28,7 @@ func bearable() fault.Injector {
 // patient is a timeout that a busy machine does not reach.
 const patient = 15 * time.Second
 
-var features = backendtest.Features{Counter: true, Scanner: true, Statser: true}
+var features = backendtest.Features{Counter: true, Scanner: true, Statser: true, Identifier: true}
 
 func TestConformanceOverMemory(t *testing.T) {
 	t.Parallel()
@@ -66,7 +66,6 @@ func TestConformanceOverRedis(t *testing.T) {
 		bare := open(t)
 		defer bare.Close()
 		f := features
-		f.Identifier = true
 		f.MaxRecord, _ = bare.MaxRecord()
 		return backendtest.Harness{
 			Open:     func(t *testing.T) *backend.Store { return with(open(t), bearable()) },
