@@ -68,6 +68,7 @@ func TestConformance(t *testing.T) {
 // TestOutages begins with the suite and goes on with what only this backend has: a member takes seconds to start, so all
 // of them share one.
 func TestOutages(t *testing.T) {
+	t.Parallel()
 	srv := servertest.Hazelcast(t)
 	harness := func(*testing.T) backendtest.Harness {
 		return backendtest.Harness{

@@ -113,6 +113,7 @@ func (f *fleet) depth(t *testing.T) backendtest.Depth {
 	}
 }
 
+// Not parallel: it counts what the process allocates.
 func TestOneMember(t *testing.T) {
 	f := newFleet(t, 1)
 	t.Run("depth", func(t *testing.T) {
@@ -127,6 +128,7 @@ func TestOneMember(t *testing.T) {
 }
 
 func TestTwoMembers(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t, 2)
 	t.Run("conformance", func(t *testing.T) {
 		backendtest.Run(t, func(t *testing.T) backendtest.Harness {

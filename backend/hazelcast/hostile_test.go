@@ -63,6 +63,7 @@ func lies() []backendtest.Lie {
 		lie("an-empty-error", func(m []byte) []byte { copy(m[6:10], "\x00\x00\x00\x00"); return m }),
 		lie("bytes-that-are-not-there", value("\x00\x00\x00\x00\xff\xff\xff\xf4\x7f\xff\xff\xff")),
 		lie("parts-without-an-end", func(m []byte) []byte {
+			m = m[:firstFrame(m)]
 			for len(m) < 2<<20 {
 				m = append(m, frame(0, "")...)
 			}

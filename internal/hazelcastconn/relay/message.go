@@ -99,6 +99,9 @@ func (r *reader) read() (*message, error) {
 		if raw, err = r.more(raw, n); err != nil {
 			return nil, err
 		}
+		if at == 0 && (flags&unfragmented != unfragmented || flags&(begin|end|null) != 0 || n < fixedLen) {
+			return nil, errors.New("a message without its beginning")
+		}
 		spans = append(spans, span{flags, at + headerLen, len(raw)})
 		if flags&final != 0 {
 			break
@@ -109,9 +112,6 @@ func (r *reader) read() (*message, error) {
 		frames = append(frames, frame{s.flags, raw[s.from:s.to:s.to]})
 	}
 	r.spans, r.m = spans, message{raw, frames}
-	if first := frames[0]; first.flags&unfragmented != unfragmented || !first.plain() || len(first.content) < fixedLen {
-		return nil, errors.New("a message without its beginning")
-	}
 	return &r.m, nil
 }
 
