@@ -3,6 +3,7 @@ package config
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strconv"
@@ -76,6 +77,12 @@ func (s *Set) Remote(name string) *backend.Store { return s.views[s.plan.remotes
 
 // Bus returns the bus of that name, nil if the file names none. The Set closes it.
 func (s *Set) Bus(name string) *invalidation.Bus { return s.buses[s.plan.busNames[name]] }
+
+// Remotes returns the names of the remote tiers, sorted. The slice is the caller's.
+func (s *Set) Remotes() []string { return slices.Sorted(maps.Keys(s.plan.remotes)) }
+
+// Buses returns the names of the buses, sorted. The slice is the caller's.
+func (s *Set) Buses() []string { return slices.Sorted(maps.Keys(s.plan.busNames)) }
 
 // Caches returns the names of the caches, in the order of the file. The slice is the caller's.
 func (s *Set) Caches() []string { return slices.Clone(s.plan.order) }

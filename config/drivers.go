@@ -24,6 +24,10 @@ type Drivers struct {
 	// Pools open remote tiers that have a membership: a list of servers that can change.
 	Pools map[string]PoolOpener
 
+	// CheckURL tells what is wrong with the URL of a remote tier or bus, of a scheme that is known, without connecting; its text
+	// must not show a secret. nil: only openers tell, once the rest of the file has no mistake.
+	CheckURL func(url string) error
+
 	// Compression makes what compresses values by an algorithm, "s2" or "zstd", from a size on; usually compression.New. nil:
 	// no file may name one.
 	Compression func(algorithm string, threshold int) (codec.Compressor, error)

@@ -160,3 +160,29 @@ func TestFieldsOfARemoteCanBeOverridden(t *testing.T) {
 		t.Error("the prefix is not that of the environment")
 	}
 }
+
+func TestURLsAreCheckedWithTheRestOfTheFile(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	drivers := w.drivers()
+	checked := 0
+	drivers.CheckURL = func(url string) error {
+		checked++
+		if strings.Contains(url, "?") {
+			return errors.New("a parameter of " + url)
+		}
+		return nil
+	}
+	const file = `
+remotes: {good: "redis://one", bad: "redis://u:${SECRET}@one?x"}
+buses: {same: "redis://u:${SECRET}@one?x", good: "redis://one"}
+caches: {a: {ttl: never}}
+`
+	_, err := config.Parse(t.Context(), []byte(file), []string{"SECRET=hunter2"}, drivers)
+	want := `config: 2:37: remotes.bad: is no URL that can be opened: a parameter of redis://…@one?x
+config: 4:19: caches.a.ttl: "never" is not a duration: a number and its unit, like 250ms, 30s, 10m or 1h30m`
+	if err == nil || err.Error() != want || checked != 2 {
+		t.Errorf("%d checked; got:\n%v\nwant:\n%s", checked, err, want)
+	}
+	expectLog(t, w)
+}

@@ -94,7 +94,24 @@ func (d *document) resolve(env map[string]string, drivers Drivers, p *problems) 
 		pl.caches[s.name] = c
 		pl.order = append(pl.order, s.name)
 	}
+	if drivers.CheckURL != nil {
+		pl.checkURLs(drivers.CheckURL, p)
+	}
 	return pl
+}
+
+// checkURLs checks each URL once, whatever it is used for.
+func (pl *plan) checkURLs(check func(url string) error, p *problems) {
+	checked := map[string]bool{}
+	for _, s := range slices.Concat(pl.stores, pl.buses) {
+		if checked[s.url] {
+			continue
+		}
+		checked[s.url] = true
+		if err := check(s.url); err != nil {
+			failed(s.at, "is no URL that can be opened", err, s.allSecrets(), p)
+		}
+	}
 }
 
 // resolveRemote understands one remote; nil if it reports a mistake.

@@ -113,7 +113,7 @@ func (f *demoFlags) validate() error {
 	case f.processes && f.bus == "":
 		problems = append(problems, errors.New("processes need a bus: give --bus redis://…, or --processes=false"))
 	case f.bus != "" && !isRedis(f.bus):
-		problems = append(problems, fmt.Errorf("--bus %s: a bus is redis:// or rediss://", redact(f.bus)))
+		problems = append(problems, fmt.Errorf("--bus %s: a bus is %s", redact(f.bus), busForms))
 	}
 	return errors.Join(problems...)
 }

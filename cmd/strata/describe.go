@@ -3,11 +3,13 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 	"unicode/utf8"
 
 	"github.com/strata-cache/strata/backend/record"
 	"github.com/strata-cache/strata/codec"
+	"github.com/strata-cache/strata/codec/compression"
 )
 
 // description is a record as get --json prints it.
@@ -40,13 +42,14 @@ type envelopeDescription struct {
 	Version       uint64     `json:"source_version"`
 	JournalSeq    uint64     `json:"journal_sequence"`
 	Negative      bool       `json:"negative"`
-	PayloadBytes  int        `json:"payload_bytes"`
+	Compressed    bool       `json:"compressed"`
+	PayloadBytes  int        `json:"payload_bytes"`            // as it is stored
 	Payload       *string    `json:"payload,omitempty"`        // if it is text, or can be shown as such
 	PayloadBase64 []byte     `json:"payload_base64,omitempty"` // otherwise
 }
 
-// describe says what b, which was found at a key, is.
-func describe(key, remoteKey string, b []byte) *description {
+// describe says what b, which was found at a key, is. bound is the name of the key to which it is bound: Store.Key.
+func describe(key, remoteKey, bound string, b []byte) *description {
 	h, body, _ := record.Parse(b) // what a store returns is a record
 	d := &description{
 		Key: key, RemoteKey: remoteKey, Kind: h.Kind.String(), Version: h.Version, Flags: uint8(h.Flags), Token: h.Token.String(),
@@ -55,23 +58,37 @@ func describe(key, remoteKey string, b []byte) *description {
 	if h.Kind != record.Value {
 		return d
 	}
-	e, err := codec.ParseEnvelope(body, codec.Seal{Key: remoteKey, Version: h.Version, Kind: byte(h.Kind), Token: h.Token})
+	seal := codec.Seal{Key: bound, Version: h.Version, Kind: byte(h.Kind), Token: h.Token}
+	e, err := codec.ParseEnvelope(body, seal, codec.ExtensionCompression)
+	compressed := slices.ContainsFunc(e.Extensions, func(x codec.Extension) bool { return x.Type == codec.ExtensionCompression })
+	d.codec, d.payload = e.Codec, e.Payload
+	if err == nil && compressed {
+		d.payload, err = decompress(e.Payload)
+	}
 	if err != nil {
 		d.Problem = err.Error()
 		return d
 	}
-	d.codec, d.payload = e.Codec, e.Payload
 	d.Envelope = &envelopeDescription{
 		Codec: e.Codec.String(), Schema: fmt.Sprintf("%016x", e.Schema), Created: optional(e.Created), SoftExpiry: optional(e.SoftExpiry),
 		Tags: append([]string{}, e.Tags...), Position: e.Position, Incarnation: fmt.Sprintf("%x", e.Incarnation),
-		Version: e.Version, JournalSeq: e.JournalSeq, Negative: e.Negative, PayloadBytes: len(e.Payload),
+		Version: e.Version, JournalSeq: e.JournalSeq, Negative: e.Negative, Compressed: compressed, PayloadBytes: len(e.Payload),
 	}
 	if text, err := d.text(); err == nil && utf8.ValidString(text) {
 		d.Envelope.Payload = &text
 	} else {
-		d.Envelope.PayloadBase64 = e.Payload
+		d.Envelope.PayloadBase64 = d.payload
 	}
 	return d
+}
+
+// decompress undoes every algorithm without a dictionary.
+func decompress(payload []byte) ([]byte, error) {
+	c, err := compression.New(nil)
+	if err != nil {
+		return nil, err
+	}
+	return c.Decompress(payload)
 }
 
 // text is the payload for people.

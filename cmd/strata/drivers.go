@@ -1,9 +1,101 @@
 package main
 
-// Each of these registers its URL scheme with package backend.
 import (
-	_ "github.com/strata-cache/strata/backend/hazelcast"
-	_ "github.com/strata-cache/strata/backend/memcached"
-	_ "github.com/strata-cache/strata/backend/memory"
+	"context"
+	"errors"
+
+	"github.com/strata-cache/strata/backend"
+	_ "github.com/strata-cache/strata/backend/hazelcast" // these register their URL schemes with package backend
+	"github.com/strata-cache/strata/backend/memcached"
+	"github.com/strata-cache/strata/backend/memory"
 	_ "github.com/strata-cache/strata/backend/redis"
+	"github.com/strata-cache/strata/codec"
+	"github.com/strata-cache/strata/codec/compression"
+	"github.com/strata-cache/strata/codec/encryption"
+	"github.com/strata-cache/strata/config"
+	"github.com/strata-cache/strata/internal/hazelcastconn"
+	"github.com/strata-cache/strata/internal/redisconn"
+	"github.com/strata-cache/strata/invalidation"
+	"github.com/strata-cache/strata/invalidation/membus"
+	"github.com/strata-cache/strata/invalidation/redisbus"
 )
+
+// drivers are all that a configuration may name.
+func drivers() config.Drivers {
+	d := config.Drivers{
+		Stores: map[string]backend.Opener{}, Buses: map[string]config.BusOpener{"memory": openMemoryBus}, Pools: map[string]config.PoolOpener{},
+		CheckURL: checkURL, Compression: newCompressor, Encryption: newCipher,
+	}
+	for _, scheme := range backend.Schemes() {
+		d.Stores[scheme] = backend.Open
+	}
+	for _, scheme := range redisconn.Schemes() {
+		d.Buses[scheme] = func(ctx context.Context, url string, share config.Client) (*invalidation.Bus, error) {
+			if share != nil {
+				return redisbus.New(share, nil)
+			}
+			return redisbus.Open(ctx, url, nil)
+		}
+	}
+	for _, scheme := range []string{"memcached", "memcacheds"} {
+		d.Pools[scheme] = func(ctx context.Context, url string, members *invalidation.Registry) (*backend.Store, error) {
+			return memcached.Open(ctx, url, &memcached.Options{Membership: members})
+		}
+	}
+	return d
+}
+
+// offline are the same drivers, talking to nobody: they open memory in the place of servers.
+func offline() config.Drivers {
+	d := drivers()
+	for scheme := range d.Stores {
+		d.Stores[scheme] = func(context.Context, string) (*backend.Store, error) { return memory.New(nil), nil }
+	}
+	for scheme := range d.Buses {
+		d.Buses[scheme] = openMemoryBus
+	}
+	for scheme := range d.Pools {
+		d.Pools[scheme] = func(context.Context, string, *invalidation.Registry) (*backend.Store, error) {
+			return memory.New(nil), nil
+		}
+	}
+	return d
+}
+
+// checkURL opens what does not connect by being opened.
+func checkURL(url string) error {
+	if schemeOf(url) == hazelcastconn.Scheme {
+		return hazelcastconn.Check(url)
+	}
+	s, err := backend.Open(context.Background(), url)
+	if err != nil {
+		return err
+	}
+	return s.Close()
+}
+
+func openMemoryBus(context.Context, string, config.Client) (*invalidation.Bus, error) {
+	return membus.Bus(membus.NewHub(), nil), nil
+}
+
+func newCompressor(algorithm string, threshold int) (codec.Compressor, error) {
+	a, err := compression.ParseAlgorithm(algorithm)
+	if err != nil {
+		return nil, err
+	}
+	return compression.New(&compression.Options{Algorithm: a, Threshold: threshold})
+}
+
+func newCipher(keys []config.Key) (codec.Cipher, error) {
+	ring := make([]encryption.Key, len(keys))
+	var problems []error
+	for i, k := range keys {
+		var err error
+		ring[i], err = encryption.ParseKey(k.ID, k.Secret)
+		problems = append(problems, err)
+	}
+	if err := errors.Join(problems...); err != nil {
+		return nil, err
+	}
+	return encryption.New(ring[0], ring[1:]...)
+}

@@ -65,7 +65,7 @@ func runGet(ctx context.Context, s streams, f *cacheFlags, key string, raw, asJS
 	if result.Record == nil {
 		return notFound
 	}
-	d := describe(key, remoteKey, result.Record)
+	d := describe(key, remoteKey, store.Key(remoteKey), result.Record)
 	if asJSON {
 		e := json.NewEncoder(s.out)
 		e.SetIndent("", "  ")

@@ -4,8 +4,40 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/strata-cache/strata/backend/redis"
+	"github.com/strata-cache/strata/codec/compression"
 	"github.com/strata-cache/strata/internal/servertest"
+	"github.com/strata-cache/strata/tier"
 )
+
+func TestCompressedValuesCanBeRead(t *testing.T) {
+	t.Parallel()
+	url := servertest.Redis(t).URL()
+	store, err := redis.Open(t.Context(), url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	zstd, err := compression.New(&compression.Options{Algorithm: compression.Zstd})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := tier.New("c", &tier.Options[string, []string]{Remote: store, Compression: zstd})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.Set(t.Context(), "k", strings.Fields(strings.Repeat("word ", 1000))); err != nil {
+		t.Fatal(err)
+	}
+	want := `["word",` + strings.Repeat(`"word",`, 998) + `"word"]` + "\n"
+	if e := strata(t, "", "", nil, "get", "--backend", url, "--cache", "c", "k"); e.code != 0 || e.out != want {
+		t.Errorf("exit code %d, %.100q…, %s", e.code, e.out, e.err)
+	}
+	if e := strata(t, "", "", nil, "get", "--backend", url, "--cache", "c", "--json", "k"); e.code != 0 || !strings.Contains(e.out, `"compressed": true`) {
+		t.Errorf("exit code %d, %s%s", e.code, e.out, e.err)
+	}
+}
 
 func TestKeysOfARunningCacheCanBeReadAndChanged(t *testing.T) {
 	t.Parallel()

@@ -3,6 +3,7 @@
 //	strata demo                                        three nodes, a slow source, and what the cache does for them
 //	strata bench --backend redis://localhost:6379      the same work on each backend that is named
 //	strata get --backend URL --cache products 42       what a running program's cache holds
+//	strata config validate strata.yaml                 all mistakes in a configuration
 //
 // strata help, and strata COMMAND --help, say more. It is the only place that links every backend.
 package main
@@ -13,9 +14,12 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	redislog "github.com/redis/go-redis/v9/logging"
 )
 
 func main() {
+	redislog.Disable() // what it would print is in the errors that commands return
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], streams{in: os.Stdin, out: os.Stdout, err: os.Stderr})
 	stop()

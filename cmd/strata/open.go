@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/strata-cache/strata/backend"
+	"github.com/strata-cache/strata/internal/redisconn"
 	"github.com/strata-cache/strata/invalidation"
 	"github.com/strata-cache/strata/invalidation/redisbus"
 )
@@ -30,15 +32,17 @@ func openStore(ctx context.Context, rawURL string) (*backend.Store, error) {
 // openBus opens a bus on a server.
 func openBus(ctx context.Context, rawURL string) (*invalidation.Bus, error) {
 	if !isRedis(rawURL) {
-		return nil, usage(fmt.Errorf("bus %s: a bus is redis:// or rediss://", redact(rawURL)))
+		return nil, usage(fmt.Errorf("bus %s: a bus is %s", redact(rawURL), busForms))
 	}
 	b, err := redisbus.Open(ctx, rawURL, nil)
 	return b, usage(err)
 }
 
+// busForms are the URLs of buses, for people.
+const busForms = "redis://, redis-sentinel:// or redis-cluster://, or the same with rediss for TLS"
+
 func isRedis(rawURL string) bool {
-	scheme := schemeOf(rawURL)
-	return scheme == "redis" || scheme == "rediss"
+	return slices.Contains(redisconn.Schemes(), schemeOf(rawURL))
 }
 
 func schemeOf(rawURL string) string {

@@ -25,7 +25,9 @@ Backends are named by URL:
 
   memory://                        this process alone; gone when the command ends
   redis://[user:password@]host     Redis or Valkey; rediss:// for TLS
-  memcached://host[,host…]         Memcached servers as one pool
+  redis-sentinel://host,…/MASTER   the primary that Sentinels name; rediss-sentinel://
+  redis-cluster://host[,host…]     a Redis Cluster; rediss-cluster://
+  memcached://host[,host…]         Memcached servers as one pool; memcacheds:// for TLS
   hazelcast://host[,host…]         a Hazelcast cluster
 
 Passwords in URLs are never printed. To keep them out of the list of processes, too, put the URL
@@ -34,7 +36,8 @@ into STRATA_BACKEND, or STRATA_BUS, and leave the flag out.
 Exit codes:
 
   0    done
-  1    it failed, or a check did: a stale read in demo, a wrong value or failed read in bench
+  1    it failed, or a check did: a stale read in demo, a wrong value or failed read in bench,
+       a mistake in a configuration
   2    the command was called in a wrong way
   3    get: the cache has no such key
   4    a server could not be reached or did not answer in time
@@ -61,7 +64,7 @@ func newRoot(s streams) *cobra.Command {
 	root.SetErr(s.err)
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
-	root.AddCommand(newDemo(s), newDemoNode(s), newBench(s), newGet(s), newSet(s), newDelete(s), newInvalidate(s), newServer(s), newVersion(s))
+	root.AddCommand(newDemo(s), newDemoNode(s), newBench(s), newGet(s), newSet(s), newDelete(s), newInvalidate(s), newConfig(s), newServer(s), newVersion(s))
 	return root
 }
 
