@@ -83,7 +83,7 @@ func TestDepthOfOneServer(t *testing.T) {
 	backendtest.RunDepth(t, func(t *testing.T) backendtest.Depth {
 		servers := own(t, 1)
 		d := depth(t, "memcached-single", memcached.Options{}, servers...)
-		d.Move = move(t, d.Network.(*wire.Network), servers[0])
+		d.Move = move(t, d.Network.(*wire.Network))
 		d.Servers = append(d.Servers, serverName)
 		return d
 	})
@@ -91,8 +91,8 @@ func TestDepthOfOneServer(t *testing.T) {
 
 const serverName = "memcached.test"
 
-// move gives the server behind n a name, and then another address.
-func move(t *testing.T, n *wire.Network, srv *server.Server) *backendtest.Move {
+// move gives the servers behind n a name, and then another address.
+func move(t *testing.T, n *wire.Network) *backendtest.Move {
 	t.Helper()
 	names, err := wire.NewDNS()
 	if err != nil {
@@ -109,17 +109,14 @@ func move(t *testing.T, n *wire.Network, srv *server.Server) *backendtest.Move {
 		},
 		Do: func(t *testing.T) {
 			const other = "127.0.0.2"
-			moved, err := wire.NewAt(net.JoinHostPort(other, port), srv.Addr())
+			back, err := n.MoveTo(other)
 			if err != nil {
 				t.Skipf("this machine has no second loopback address: %v", err)
 			}
 			names.Set(serverName, other)
-			if err := n.Play("refused"); err != nil {
-				t.Fatal(err)
-			}
 			t.Cleanup(func() {
 				names.Set(serverName, "127.0.0.1")
-				if err := errors.Join(moved.Close(), n.Heal()); err != nil {
+				if err := back(); err != nil {
 					t.Error(err)
 				}
 			})

@@ -50,7 +50,7 @@ func TestDepthOfOneServer(t *testing.T) {
 			OpenSmall:   opener(url, redis.Options{Timeout: depthTimeout, PoolSize: 4, NoBatching: true}),
 			Connections: 4,
 			Lies:        lies,
-			Move:        move(t, n, srv),
+			Move:        move(t, n),
 			Restarts: []backendtest.Restart{
 				{Name: "with-data", Keeps: true, Do: func(t *testing.T) { restart(t, srv) }},
 				{Name: "without-data", Do: func(t *testing.T) {
@@ -76,8 +76,8 @@ func restart(t *testing.T, srv *server.Server) {
 
 const serverName = "redis.test"
 
-// move gives the server behind n a name, and then another address.
-func move(t *testing.T, n *wire.Network, srv *server.Server) *backendtest.Move {
+// move gives the servers behind n a name, and then another address.
+func move(t *testing.T, n *wire.Network) *backendtest.Move {
 	t.Helper()
 	names, err := wire.NewDNS()
 	if err != nil {
@@ -92,17 +92,14 @@ func move(t *testing.T, n *wire.Network, srv *server.Server) *backendtest.Move {
 		}),
 		Do: func(t *testing.T) {
 			const other = "127.0.0.2"
-			moved, err := wire.NewAt(net.JoinHostPort(other, port), srv.Addr())
+			back, err := n.MoveTo(other)
 			if err != nil {
 				t.Skipf("this machine has no second loopback address: %v", err)
 			}
 			names.Set(serverName, other)
-			if err := n.Play("refused"); err != nil {
-				t.Fatal(err)
-			}
 			t.Cleanup(func() {
 				names.Set(serverName, "127.0.0.1")
-				if err := errors.Join(moved.Close(), n.Heal()); err != nil {
+				if err := back(); err != nil {
 					t.Error(err)
 				}
 			})

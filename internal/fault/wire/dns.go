@@ -21,7 +21,6 @@ type DNS struct {
 	mu      sync.Mutex
 	names   map[string][]netip.Addr // guarded by mu, as what follows
 	queries map[string]int
-	silent  bool
 }
 
 // NewDNS starts a name server on a free loopback port, over UDP.
@@ -45,13 +44,6 @@ func (d *DNS) Set(name string, ips ...string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.names[fqdn(name)] = addrs
-}
-
-// Silence makes the server answer nothing while on is true.
-func (d *DNS) Silence(on bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.silent = on
 }
 
 // Queries returns how many questions came for name, those of A and of AAAA records alike.
@@ -92,13 +84,13 @@ func (d *DNS) serve() {
 		if err != nil {
 			continue // an ICMP error of a client that has gone
 		}
-		if reply, err := d.answer(buf[:n]); err == nil && reply != nil {
+		if reply, err := d.answer(buf[:n]); err == nil {
 			d.conn.WriteTo(reply, from) // a lost answer is what UDP is
 		}
 	}
 }
 
-// answer returns the reply to a query, nil for none.
+// answer returns the reply to a query.
 func (d *DNS) answer(query []byte) ([]byte, error) {
 	var p dnsmessage.Parser
 	header, err := p.Start(query)
@@ -112,11 +104,8 @@ func (d *DNS) answer(query []byte) ([]byte, error) {
 	d.mu.Lock()
 	name := fqdn(q.Name.String())
 	d.queries[name]++
-	addrs, silent := d.names[name], d.silent
+	addrs := d.names[name]
 	d.mu.Unlock()
-	if silent {
-		return nil, nil
-	}
 	m := dnsmessage.Message{
 		Header: dnsmessage.Header{
 			ID: header.ID, Response: true, Authoritative: true, RecursionDesired: header.RecursionDesired, RecursionAvailable: true,

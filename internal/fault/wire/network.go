@@ -3,6 +3,7 @@ package wire
 import (
 	"errors"
 	"fmt"
+	"net"
 	"time"
 )
 
@@ -13,12 +14,8 @@ type Network struct {
 	timeout time.Duration
 }
 
-// NewNetwork makes a network of proxies, which it owns from then on, between servers and clients that wait for timeout.
-func NewNetwork(timeout time.Duration, proxies ...*Proxy) *Network {
-	return &Network{proxies: proxies, timeout: timeout}
-}
-
-// Front starts a proxy before each of the servers and makes a network of them.
+// Front starts a proxy in front of each of the servers, on free loopback ports. Timeout is how long the clients wait for an
+// answer.
 func Front(timeout time.Duration, servers ...string) (*Network, error) {
 	n := &Network{timeout: timeout}
 	for _, s := range servers {
@@ -97,6 +94,30 @@ func (n *Network) Heal() error {
 		errs[i] = p.Heal()
 	}
 	return errors.Join(errs...)
+}
+
+// MoveTo makes the servers be found at the same ports of another IP address of this machine, and at the old ones no more, until
+// back is called.
+func (n *Network) MoveTo(ip string) (back func() error, err error) {
+	var moved []*Proxy
+	back = func() error {
+		for _, p := range moved {
+			p.Close()
+		}
+		return n.Heal()
+	}
+	for _, old := range n.proxies {
+		_, port, err := net.SplitHostPort(old.Addr())
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("wire: %w", err), back())
+		}
+		p, err := NewAt(net.JoinHostPort(ip, port), old.server())
+		if err != nil {
+			return nil, errors.Join(err, back())
+		}
+		moved = append(moved, p)
+	}
+	return back, n.Play("refused")
 }
 
 // Open returns how many connections clients have open.

@@ -2,6 +2,8 @@ package wire_test
 
 import (
 	"errors"
+	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -56,5 +58,42 @@ func TestEachFaultOfANetworkStopsAnEchoUntilItIsHealed(t *testing.T) {
 	}
 	if err := n.Play("earthquake"); !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("an unknown fault: %v", err)
+	}
+}
+
+func TestServersMoveToAnotherAddressAndBack(t *testing.T) {
+	t.Parallel()
+	s, err := wire.Listen(echo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	n, err := wire.Front(time.Second, s.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer n.Close()
+	old := n.Addrs()[0]
+	moved := strings.Replace(old, "127.0.0.1", "127.0.0.2", 1)
+	works := func(addr string) {
+		c := dial(t, addr)
+		send(t, c, "a")
+		receive(t, c, "a")
+	}
+	works(old)
+	back, err := n.MoveTo("127.0.0.2")
+	if err != nil {
+		t.Skip(err) // no second loopback address
+	}
+	works(moved)
+	if _, err := net.Dial("tcp", old); err == nil {
+		t.Error("somebody answers at the old address")
+	}
+	if err := back(); err != nil {
+		t.Fatal(err)
+	}
+	works(old)
+	if _, err := net.Dial("tcp", moved); err == nil {
+		t.Error("somebody answers at the other address afterwards")
 	}
 }

@@ -63,6 +63,13 @@ func (p *Proxy) SetTarget(addr string) {
 	p.target = addr
 }
 
+// server returns the server to which new connections go.
+func (p *Proxy) server() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.target
+}
+
 // Set replaces the fault of the directions, both if none is given.
 func (p *Proxy) Set(f Fault, directions ...Direction) {
 	if len(directions) == 0 {
