@@ -2,6 +2,7 @@ package redisconn
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -78,7 +79,8 @@ func classOf(err error) class {
 		}
 		return answered
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, redis.ErrPoolTimeout),
-		errors.Is(err, redis.ErrPoolExhausted), errors.Is(err, net.ErrClosed), isNet(err):
+		errors.Is(err, redis.ErrPoolExhausted), errors.Is(err, net.ErrClosed), isNet(err),
+		errors.As(err, new(tls.RecordHeaderError)):
 		return unreachable
 	case strings.HasPrefix(err.Error(), "redis: "):
 		return unreachable // the library could not make sense of what came over the connection

@@ -66,12 +66,15 @@ func overTLS(dial dialFunc, config *tls.Config) dialFunc {
 				c.ServerName = addr
 			}
 		}
+		wrapped := &secureConn{}
+		wrapped.watchCertificate(c)
 		secure := tls.Client(raw, c)
 		if err := secure.HandshakeContext(ctx); err != nil {
 			_ = raw.Close() // the error that counts is the handshake's
 			return nil, &net.OpError{Op: "dial", Net: network, Addr: raw.RemoteAddr(), Err: fmt.Errorf("TLS with %s: %w", addr, err)}
 		}
-		return secure, nil
+		wrapped.Conn = secure
+		return wrapped, nil
 	}
 }
 
