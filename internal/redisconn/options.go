@@ -120,9 +120,6 @@ func (o *Options) resolve() (Options, error) {
 	if out.Username != "" && out.Password == "" {
 		problems = append(problems, errors.New("Options.Username is set without Options.Password"))
 	}
-	if out.SentinelUsername != "" && out.SentinelPassword == "" {
-		problems = append(problems, errors.New("Options.SentinelUsername is set without Options.SentinelPassword"))
-	}
 	if out.Credentials != nil && out.Password != "" {
 		problems = append(problems, errors.New("Options.Credentials and Options.Password are both set"))
 	}

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -158,35 +156,6 @@ func TestCloseWaitsForCallsThatWereLeftBehind(t *testing.T) {
 	}
 	if err := ping(t.Context(), c); !errors.Is(err, sentinel.ErrClosed) {
 		t.Errorf("after Close: %v", err)
-	}
-}
-
-func TestURLs(t *testing.T) {
-	t.Parallel()
-	for url, want := range map[string]string{
-		"redis://": "localhost:6379/0", "redis://H:7/3": "h:7/3", "rediss://[::1]/": "[::1]:6379/0",
-		"redis://u:secret@h?timeout=1s&pool_size=3&client_name=x": "h:6379/0",
-	} {
-		c := open(t, url, nil)
-		if c.Server() != want {
-			t.Errorf("%s is server %s, want %s", url, c.Server(), want)
-		}
-		if all := fmt.Sprintf("%v %+v %#v %s", c, c, c, c.Redacted()); strings.Contains(all, "secret") {
-			t.Errorf("the password shows: %s", all)
-		}
-	}
-	for url, want := range map[string]string{
-		"http://h": "unknown URL scheme", "redis://u:secret@h:port": "not a number", "redis://h/x": "not a number",
-		"redis://h?colour=red&timeout=never": "pool_size, protocol", "redis://h?timeout=1s&timeout=2s": "2 times",
-		"redis://h?timeout=-1s": "positive", "redis://u:sec%ret@h": "escapes nothing",
-	} {
-		_, err := redisconn.Open(url, nil)
-		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret") {
-			t.Errorf("%s: %v, want %q and no password", url, err, want)
-		}
-	}
-	if !slices.IsSorted(redisconn.Parameters()) {
-		t.Error("parameters are not sorted")
 	}
 }
 

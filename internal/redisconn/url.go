@@ -207,6 +207,9 @@ func (t *target) check() error {
 	if t.kind != sentinels && (t.opts.SentinelUsername != "" || t.opts.SentinelPassword != "") {
 		problems = append(problems, fmt.Errorf("credentials of sentinels are set but the URL is %s://", t.scheme))
 	}
+	if t.kind == sentinels && t.opts.SentinelUsername != "" && t.opts.SentinelPassword == "" {
+		problems = append(problems, errors.New("the sentinels' user is given without Options.SentinelPassword"))
+	}
 	if t.kind == singleServer && t.opts.ReplicaReads {
 		problems = append(problems, fmt.Errorf("replica reads are switched on but the URL is %s://, which knows no replicas", t.scheme))
 	}
