@@ -3,6 +3,8 @@ package memcached_test
 import (
 	"context"
 	"errors"
+	"io"
+	"net"
 	"strconv"
 	"strings"
 	"sync"
@@ -14,6 +16,7 @@ import (
 	"github.com/strata-cache/strata/backend/driver"
 	"github.com/strata-cache/strata/backend/memcached"
 	"github.com/strata-cache/strata/backend/record"
+	"github.com/strata-cache/strata/internal/fault/wire"
 	"github.com/strata-cache/strata/internal/memcachedconn"
 )
 
@@ -241,5 +244,55 @@ func TestReadsSurviveARestart(t *testing.T) {
 	}
 	if failed := warm(); failed > 0 {
 		t.Errorf("%d reads failed on dead connections", failed)
+	}
+}
+
+func TestBurstsAtPeakConcurrencyMakeNoNewConnections(t *testing.T) {
+	t.Parallel()
+	const peak, bursts = 128, 100
+	srv := own(t, 1)[0]
+	s := open(t, poolURL("timeout=20s&connections=128", srv))
+	add(t, s, "k", "v", time.Hour)
+	for range bursts {
+		var calls sync.WaitGroup
+		for range peak {
+			calls.Go(func() {
+				if r := s.Get(t.Context(), "k")[0]; r.Err != nil || r.Record == nil {
+					t.Errorf("%d bytes, %v", len(r.Record), r.Err)
+				}
+			})
+		}
+		calls.Wait()
+	}
+	stats, err := s.Stats(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	// As the server counts, with its listener and probes of servertest.
+	if made, err := strconv.Atoi(stats[srv.Addr()]["total_connections"]); err != nil || made > peak+8 {
+		t.Errorf("%d connections were made for %d bursts of %d calls", made, bursts, peak)
+	}
+}
+
+func TestFewConnectionsAreMadeAtATime(t *testing.T) {
+	t.Parallel()
+	silent, err := wire.Listen(func(c net.Conn) { io.Copy(io.Discard, c) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	s := open(t, "memcached://"+silent.Addr()+"?timeout=500ms")
+	var calls sync.WaitGroup
+	for range 64 {
+		calls.Go(func() {
+			if err := s.Get(t.Context(), "k")[0].Err; !errors.Is(err, backend.ErrUnavailable) {
+				t.Error(err)
+			}
+		})
+	}
+	calls.Wait()
+	// When the time is over, each that is given up makes room for another, whose time is over too, almost.
+	if made := silent.Accepted(); made > 40 {
+		t.Errorf("%d connections were made to a server that does not answer", made)
 	}
 }

@@ -19,6 +19,9 @@ type Server struct {
 	addr serverAddr
 	room chan struct{} // one token for each call under way
 
+	dials chan struct{} // one token for each connection that is being made
+	back  chan struct{} // hints that a connection became idle
+
 	mu     sync.Mutex
 	closed bool               // guarded by mu
 	left   bool               // guarded by mu; it is no member any more
@@ -26,6 +29,9 @@ type Server struct {
 	idle   []*slot            // guarded by mu; the last one was used last
 	open   map[*slot]struct{} // guarded by mu; idle or in use
 }
+
+// maxDials is how many connections to a server are made at a time.
+const maxDials = 8
 
 // serverAddr is the address of one server, as gomemcache wants it.
 type serverAddr string
@@ -48,13 +54,16 @@ func newServer(p *Pool, name string) *Server {
 		name: name,
 		addr: serverAddr(name),
 		room: make(chan struct{}, p.opts.Connections),
+
+		dials: make(chan struct{}, maxDials),
+		back:  make(chan struct{}, p.opts.Connections),
 		open: make(map[*slot]struct{}),
 	}
 }
 
 // do is Owner.do on this server.
 func (s *Server) do(ctx context.Context, deadline time.Time, fresh bool, o Owner, fn func(*Session) error) (sent, stale bool, err error) {
-	if err := s.enter(ctx, deadline); err != nil {
+	if _, err := s.acquire(ctx, deadline, s.room, nil, errBusy); err != nil {
 		return false, false, err
 	}
 	defer func() { <-s.room }()
@@ -104,40 +113,75 @@ func (s *Server) do(ctx context.Context, deadline time.Time, fresh bool, o Owner
 	return sent, stale && !s.pool.isClosed(), s.classify(ctx, err)
 }
 
-// enter waits until fewer than the highest number of calls are under way. The caller takes a token from room at the end.
-func (s *Server) enter(ctx context.Context, deadline time.Time) error {
+// acquire puts a token into tokens, or returns got false when something comes out of instead first, which may be nil. late
+// is the error when the time is over.
+func (s *Server) acquire(ctx context.Context, deadline time.Time, tokens chan<- struct{}, instead <-chan struct{}, late error) (got bool, err error) {
 	select {
-	case s.room <- struct{}{}:
-		return nil
+	case tokens <- struct{}{}:
+		return true, nil
 	default:
 	}
 	timer := time.NewTimer(time.Until(deadline))
 	defer timer.Stop()
 	select {
-	case s.room <- struct{}{}:
-		return nil
+	case tokens <- struct{}{}:
+		return true, nil
+	case <-instead:
+		return false, nil
 	case <-ctx.Done():
-		return ctx.Err()
+		return false, ctx.Err()
 	case <-s.pool.ctx.Done():
-		return sentinel.ErrClosed
+		return false, sentinel.ErrClosed
 	case <-timer.C:
-		return &UnavailableError{Server: s.name, Cause: errBusy}
+		return false, &UnavailableError{Server: s.name, Cause: late}
 	}
 }
 
 // take returns the connection used last, or a new one. If that is of another list than r it stays for others.
+//
+// A few connections are made at a time only. If all that are missing were made at once, with TLS, on a busy machine, none
+// might be ready in time; then all would be given up, and all be made again, for ever.
 func (s *Server) take(ctx context.Context, deadline time.Time, fresh bool, r *roster) (*slot, error) {
+	back := s.back
+	if fresh {
+		back = nil
+	}
+	for {
+		if sl := s.pop(r, fresh); sl != nil {
+			return sl, nil
+		}
+		got, err := s.acquire(ctx, deadline, s.dials, back, errNoAnswer)
+		if err != nil {
+			return nil, err
+		}
+		if got {
+			break
+		}
+	}
+	defer func() { <-s.dials }()
+	if sl := s.pop(r, fresh); sl != nil {
+		return sl, nil
+	}
+	return s.connect(ctx, deadline, r)
+}
+
+// pop returns the connection used last, nil for none.
+func (s *Server) pop(r *roster, fresh bool) *slot {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	for n := len(s.idle); n > 0 && !fresh; n = len(s.idle) {
 		sl := s.idle[n-1]
 		s.idle = s.idle[:n-1]
 		if sl.conn.roster == r {
-			s.mu.Unlock()
-			return sl, nil
+			return sl
 		}
 		s.dropLocked(sl)
 	}
-	s.mu.Unlock()
+	return nil
+}
+
+// connect returns a new connection.
+func (s *Server) connect(ctx context.Context, deadline time.Time, r *roster) (*slot, error) {
 	c, err := s.pool.dial(ctx, s, deadline)
 	if err != nil {
 		return nil, err
@@ -192,6 +236,10 @@ func (s *Server) putLocked(sl *slot) {
 		return
 	}
 	s.idle = append(s.idle, sl)
+	select {
+	case s.back <- struct{}{}:
+	default: // as many hints as connections are there
+	}
 }
 
 func (s *Server) drop(sl *slot) {
@@ -242,11 +290,14 @@ func (s *Server) retire() bool {
 
 // classify says what a failure of the connection means to the caller.
 func (s *Server) classify(ctx context.Context, err error) error {
+	var classified *UnavailableError
 	switch {
 	case s.pool.isClosed():
 		return sentinel.ErrClosed
 	case ctx.Err() != nil:
 		return ctx.Err()
+	case errors.As(err, &classified):
+		return err
 	case isTimeout(err) && over(ctx):
 		return context.DeadlineExceeded // the socket's timer was first, the context's is about to fire
 	case isTimeout(err):
