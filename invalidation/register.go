@@ -61,9 +61,11 @@ type Registry struct {
 	keeper Registrar
 	name   string
 
-	// mu guards the newest that this node has seen. Nothing is called while it is held.
-	mu   sync.Mutex
-	last Registered
+	// mu guards the rest. Nothing is called while it is held.
+	mu      sync.Mutex
+	last    Registered // the newest that this node has seen
+	doubted uint64     // an epoch of which somebody may know more
+	grace   time.Time  // until when such a one is waited for
 }
 
 // Load returns the value and its epoch; a nil value and epoch 0 if nothing was registered yet. An outage is an error, for which
@@ -86,7 +88,6 @@ func (r *Registry) LoadSince(ctx context.Context) (value []byte, epoch, since ui
 		return nil, 0, 0, err
 	}
 	defer leave(&err)
-	var grace context.Context // ends when nobody need be waited for any more
 	for tries := 0; tries < registerTries; tries++ {
 		last := r.seen()
 		found, err := r.keeper.ReadRegister(ctx, r.name)
@@ -104,19 +105,12 @@ func (r *Registry) LoadSince(ctx context.Context) (value []byte, epoch, since ui
 		case found.Current: // this node has seen more, while that answer was on its way
 			continue
 		case found.Since > last.Since: // this node does not know it, and somebody may know more
-			if grace == nil {
-				var cancel context.CancelFunc
-				grace, cancel = context.WithTimeout(ctx, registerGrace)
-				defer cancel()
-			}
-			select {
-			case <-signal:
-				tries-- // bounded by grace
-				continue
-			case <-grace.Done():
-				if err := ctx.Err(); err != nil {
+			if grace := r.graceOf(found.Epoch); grace > 0 {
+				if err := await(ctx, signal, grace); err != nil {
 					return nil, 0, 0, err
 				}
+				tries-- // until the grace is over
+				continue
 			}
 		}
 		epoch, written, err := r.write(ctx, w)
@@ -128,6 +122,30 @@ func (r *Registry) LoadSince(ctx context.Context) (value []byte, epoch, since ui
 		}
 	}
 	return nil, 0, 0, fmt.Errorf("changed at each of %d tries: %w", registerTries, ErrUnavailable)
+}
+
+// await waits for a signal, for a time at most.
+func await(ctx context.Context, signal <-chan struct{}, most time.Duration) error {
+	timer := time.NewTimer(most)
+	defer timer.Stop()
+	select {
+	case <-signal:
+	case <-timer.C:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return nil
+}
+
+// graceOf returns for how long somebody who knows more than epoch need still be waited for. It counts from when this node saw
+// it first, whichever call did.
+func (r *Registry) graceOf(epoch uint64) time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.doubted != epoch {
+		r.doubted, r.grace = epoch, time.Now().Add(registerGrace)
+	}
+	return time.Until(r.grace)
 }
 
 // Swap stores value if the epoch that stands is epoch, where 0 means that nothing was registered yet, and returns the epoch that
