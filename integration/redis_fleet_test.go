@@ -9,7 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/strata-cache/strata/backend"
 	"github.com/strata-cache/strata/internal/sentinel"
+	"github.com/strata-cache/strata/invalidation"
 	"github.com/strata-cache/strata/invalidation/redisbus"
 	"github.com/strata-cache/strata/policy"
 	"github.com/strata-cache/strata/tier"
@@ -34,7 +36,20 @@ type fleetLoad struct {
 // docs/guarantees.md: a load that straddles an invalidation on another node may be stored.
 const straddle = time.Second
 
+// startFleet starts nodes whose store and bus are one Redis.
 func startFleet(t testing.TB, url string, nodes, keys int) *fleetLoad {
+	t.Helper()
+	return startFleetOf(t, nodes, keys, func() (*backend.Store, *invalidation.Bus) {
+		store := openStore(t, url)
+		bus, err := redisbus.New(store, nil)
+		must(t, err)
+		t.Cleanup(func() { bus.Close() })
+		return store, bus
+	})
+}
+
+// startFleetOf starts nodes of which each has the store and the bus that open returns, which are closed with the test.
+func startFleetOf(t testing.TB, nodes, keys int, open func() (*backend.Store, *invalidation.Bus)) *fleetLoad {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &fleetLoad{ledger: newLedger(maxStaleness), cancel: cancel, source: map[string]int{}, loads: map[string]time.Time{}}
@@ -43,10 +58,7 @@ func startFleet(t testing.TB, url string, nodes, keys int) *fleetLoad {
 		l.keys = append(l.keys, "key-"+strconv.Itoa(i))
 	}
 	for range nodes {
-		store := openStore(t, url)
-		bus, err := redisbus.New(store, nil)
-		must(t, err)
-		t.Cleanup(func() { bus.Close() })
+		store, bus := open()
 		c, err := tier.New("load", &tier.Options[string, string]{
 			Remote: store, Bus: bus, MaxStaleness: maxStaleness, Policy: policy.CacheAside(l),
 		})
