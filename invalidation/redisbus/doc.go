@@ -23,15 +23,16 @@
 //   - the nonce is created with the counter, in the same hash and step, so that a FLUSHALL, an eviction or a deletion, which
 //     takes the counter along, is seen without a restart. It comes from the publisher: scripts have no randomness to trust.
 //
-// The script needs the commands INFO, HMGET, HSET, HINCRBY, PUBLISH and EVALSHA/EVAL, and a subscriber SUBSCRIBE; an ACL that
+// The script needs the commands INFO, HGET, HSET, HINCRBY, PUBLISH and EVALSHA/EVAL, and a subscriber SUBSCRIBE; an ACL that
 // denies INFO to the user makes every announcement fail with the server's words.
 //
 // # Registers
 //
-// What invalidation.Register keeps are three more fields of the log's hash for each name. One script compares the epoch, stores
-// the value and publishes the change. It takes the new epoch from the server's clock, or above what stood there and above what
-// the writing node has seen, and stores the incarnation beside the value: so no epoch comes again after a FLUSHALL, a
-// failover or an old snapshot. It needs the commands HGET and TIME as well.
+// What invalidation.Register keeps are four more fields of the log's hash for each name: the value, its epoch, since when it
+// stands, and the incarnation in which it was written. One script compares the epoch, stores the value and publishes the change.
+// The new epoch is the server's clock, or above what stood there and what the writing node has seen: so none comes again after
+// a FLUSHALL, a failover or an old snapshot, and a value that such an event brings back is known by its incarnation. The
+// scripts need the commands HMGET and TIME as well.
 //
 // # Failures
 //
