@@ -16,7 +16,10 @@ func AppendEnvelope(dst []byte, e *Envelope, s Seal) ([]byte, error) {
 	if err != nil {
 		return dst, err
 	}
-	return seal(out, len(dst), s)
+	if len(out)-len(dst)+sumLen > MaxBody {
+		return dst, tooLarge("body")
+	}
+	return appendSum(out, len(dst), s), nil
 }
 
 // appendEnvelope appends e without its checksum.
@@ -77,13 +80,9 @@ func setPayloadLen(envelope []byte, n int) {
 	binary.BigEndian.PutUint32(envelope[payloadAt:], uint32(n))
 }
 
-// seal completes the body that begins at start: it appends the checksum.
-func seal(b []byte, start int, s Seal) ([]byte, error) {
-	body := b[start:]
-	if len(body)+sumLen > MaxBody {
-		return b[:start], tooLarge("body")
-	}
-	return binary.BigEndian.AppendUint64(b, s.sum(body)), nil
+// appendSum completes the body that begins at start of b by its checksum.
+func appendSum(b []byte, start int, s Seal) []byte {
+	return binary.BigEndian.AppendUint64(b, s.sum(b[start:]))
 }
 
 // validate finds what the layout cannot hold.

@@ -19,6 +19,11 @@ type Format[V any] struct {
 	// Encryption encrypts every body. Nil: none, and encrypted ones are misses. If it is set, bodies that are not
 	// encrypted are misses too: nobody can put one in the place of another that was.
 	Encryption Cipher
+
+	// MaxBody bounds a body in bytes, as it is stored: a larger one is ErrTooLarge when writing and a miss when reading.
+	// What a forged body can make a decoder allocate is a multiple of it (docs/codec.md). Default 0: the constant MaxBody,
+	// which is also the most.
+	MaxBody int
 }
 
 // Encode appends the body that holds v in e under s to dst, which may be nil. It fills in the codec, the schema and the
@@ -35,14 +40,14 @@ func (f Format[V]) Encode(dst []byte, e *Envelope, s Seal, v V) (body []byte, er
 		if err != nil {
 			return dst, err
 		}
-		return seal(out, len(dst), s)
+		return f.sealed(dst, out, s)
 	}
 	plain := buffers.Get().(*[]byte)
 	inner, err := f.appendValue((*plain)[:0], e, v)
 	if err != nil {
 		return dst, err
 	}
-	out, err := encrypt(f.Encryption, dst, inner, s)
+	out, err := f.encrypted(dst, inner, s)
 	keepBuffer(plain, inner)
 	return out, err
 }
@@ -104,13 +109,43 @@ func (f Format[V]) Reseal(dst, body []byte, from, to Seal, edit func(*Envelope))
 		edit(&e)
 	}
 	if f.Encryption == nil {
-		return AppendEnvelope(dst, &e, to)
+		if out, err = appendEnvelope(dst, &e); err != nil {
+			return dst, err
+		}
+		return f.sealed(dst, out, to)
 	}
 	inner, err := appendEnvelope(nil, &e)
 	if err != nil {
 		return dst, err
 	}
-	return encrypt(f.Encryption, dst, inner, to)
+	return f.encrypted(dst, inner, to)
+}
+
+// sealed completes out, dst with an envelope behind it, by its checksum.
+func (f Format[V]) sealed(dst, out []byte, s Seal) ([]byte, error) {
+	if len(out)-len(dst)+sumLen > f.maxBody() {
+		return dst, tooLarge("body")
+	}
+	return appendSum(out, len(dst), s), nil
+}
+
+// encrypted appends to dst the body that is the encryption of inner, an envelope without its checksum.
+func (f Format[V]) encrypted(dst, inner []byte, s Seal) ([]byte, error) {
+	out, err := encrypt(f.Encryption, dst, inner, s)
+	if err != nil {
+		return dst, err
+	}
+	if len(out)-len(dst) > f.maxBody() {
+		return dst, tooLarge("body")
+	}
+	return out, nil
+}
+
+func (f Format[V]) maxBody() int {
+	if f.MaxBody > 0 {
+		return min(f.MaxBody, MaxBody)
+	}
+	return MaxBody
 }
 
 // appendValue appends the envelope that holds v, without its checksum.
@@ -177,6 +212,9 @@ func (f Format[V]) decompress(payload []byte) ([]byte, error) {
 
 // parse returns the envelope in body, decrypted but not decompressed.
 func (f Format[V]) parse(body []byte, s Seal) (Envelope, error) {
+	if len(body) > f.maxBody() {
+		return Envelope{}, fail(ReasonTooLarge, "the body exceeds the limit")
+	}
 	if f.Encryption == nil {
 		return ParseEnvelope(body, s, ExtensionCompression)
 	}

@@ -313,6 +313,34 @@ func TestLimitsHoldInEveryFormat(t *testing.T) {
 	}
 }
 
+func TestMaxBodyBoundsWhatIsWrittenAndRead(t *testing.T) {
+	t.Parallel()
+	for name, f := range formats(t, codec.Bytes()) {
+		noise := bytes.Repeat([]byte("0123456789abcdef"), 3)[:40] // shorter than what is compressed
+		body, err := f.Encode(nil, &codec.Envelope{}, testSeal, noise)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for limit, ok := range map[int]bool{0: true, len(body): true, len(body) - 1: false, codec.MaxBody + 1: true} {
+			f.MaxBody = limit
+			if out, err := f.Encode([]byte("x"), &codec.Envelope{}, testSeal, noise); ok != (err == nil) || err != nil && (!errors.Is(err, sentinel.ErrTooLarge) || string(out) != "x") {
+				t.Errorf("%s: %d bytes, limit %d: %q, %v", name, len(body), limit, out, err)
+			}
+			if _, _, err := f.Decode(body, testSeal); ok != (err == nil) || err != nil && reasonOf(err) != codec.ReasonTooLarge {
+				t.Errorf("%s: %d bytes, limit %d: %v", name, len(body), limit, err)
+			}
+			if _, err := f.Reseal(nil, body, testSeal, testSeal, nil); ok != (err == nil) {
+				t.Errorf("%s: resealed: %d bytes, limit %d: %v", name, len(body), limit, err)
+			}
+		}
+		f.MaxBody = len(body)
+		longer := func(e *codec.Envelope) { e.Tags = []string{"a"} }
+		if _, err := f.Reseal(nil, body, testSeal, testSeal, longer); !errors.Is(err, sentinel.ErrTooLarge) {
+			t.Errorf("%s: resealed longer than the limit: %v", name, err)
+		}
+	}
+}
+
 func BenchmarkFormat(b *testing.B) {
 	all := formats(b, codec.MessagePack[product]())
 	for _, name := range slices.Sorted(maps.Keys(all)) {

@@ -34,13 +34,7 @@ func encrypt(c Cipher, dst, inner []byte, s Seal) ([]byte, error) {
 	context := s.appendContext((*buffer)[:0])
 	out, err := c.Encrypt(append(dst, encryptedVersion), inner, context)
 	keepBuffer(buffer, context)
-	if err != nil {
-		return dst, err
-	}
-	if len(out)-len(dst) > MaxBody {
-		return dst, tooLarge("body")
-	}
-	return out, nil
+	return out, err
 }
 
 // decrypt returns the envelope in body, without a checksum.
@@ -48,8 +42,6 @@ func decrypt(c Cipher, body []byte, s Seal) ([]byte, error) {
 	switch {
 	case len(body) == 0:
 		return nil, fail(ReasonTruncated, "no body")
-	case len(body) > MaxBody:
-		return nil, fail(ReasonTooLarge, "the body exceeds the limit")
 	case body[versionAt] == EnvelopeVersion:
 		return nil, fail(ReasonPlain, "not encrypted, and encryption is configured here")
 	case body[versionAt] != encryptedVersion:

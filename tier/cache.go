@@ -97,21 +97,40 @@ func (c *Cache[K, V]) Name() string { return c.name }
 
 // Close ends loads and refreshes under way, whose callers get ErrClosed, waits for them, leaves the bus and frees the local
 // tier. It closes neither Remote nor Bus. It is idempotent; calls after it return ErrClosed.
+//
+// It waits at most LoadTimeout, and then returns an error: for a loader that does not end with its context, or one that
+// itself calls Close. What such a loader brings is kept nowhere.
 func (c *Cache[K, V]) Close() error {
 	c.mu.Lock()
 	c.closed = true
 	c.mu.Unlock()
 	c.epochs.flush() // no hit from now on
 	c.stop()
-	c.life.Wait()
-	var err error
+	err := c.awaitCalls()
 	if c.bus != nil {
-		err = c.bus.Close()
+		err = errors.Join(err, c.bus.Close())
 	}
 	if c.local != nil {
 		c.local.close()
 	}
 	return err
+}
+
+// awaitCalls waits for all calls under way.
+func (c *Cache[K, V]) awaitCalls() error {
+	over := make(chan struct{})
+	go func() { // ends when the last call does
+		c.life.Wait()
+		close(over)
+	}()
+	timer := time.NewTimer(c.opts.LoadTimeout)
+	defer timer.Stop()
+	select {
+	case <-over:
+		return nil
+	case <-timer.C:
+		return fmt.Errorf("tier: close %q: a loader is still running after %v", c.name, c.opts.LoadTimeout)
+	}
 }
 
 // enter begins a call that may start something; leave ends it. It fails once the cache is closed.

@@ -146,7 +146,9 @@ func (c *Cache[K, V]) decode(w *want[K, V], h record.Header, body []byte) (*entr
 }
 
 func (c *Cache[K, V]) format() codec.Format[V] {
-	return codec.Format[V]{Codec: c.opts.Codec, Compression: c.opts.Compression, Encryption: c.opts.Encryption}
+	return codec.Format[V]{
+		Codec: c.opts.Codec, Compression: c.opts.Compression, Encryption: c.opts.Encryption, MaxBody: c.opts.MaxBody,
+	}
 }
 
 // seal says where the body of h's record belongs: at the key as the servers have it, behind all key spaces, so that no

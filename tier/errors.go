@@ -57,13 +57,14 @@ func quoteKey(k string) string {
 	return strconv.Quote(k)
 }
 
-// A PanicError is what the callers of a loader get that panicked.
+// A PanicError is what callers get if a loader panicked, or a function of Options while the cache worked for them on a
+// goroutine of its own.
 type PanicError struct {
 	Value any
 	Stack []byte // of the panic
 }
 
-func (e *PanicError) Error() string { return fmt.Sprintf("loader panicked: %v", e.Value) }
+func (e *PanicError) Error() string { return fmt.Sprintf("panicked: %v", e.Value) }
 
 // errGoexit is for a loader that ended its goroutine.
 var errGoexit = errors.New("loader ended its goroutine")

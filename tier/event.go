@@ -29,8 +29,12 @@ type Event struct {
 
 func (c *Cache[K, V]) event(kind EventKind, key string, err error) {
 	c.opts.Logger.Warn("strata: "+kind.String(), "cache", c.name, "key", key, "err", err)
-	if c.opts.OnEvent != nil {
-		c.opts.OnEvent(Event{Kind: kind, Key: key, Err: err})
+	if c.opts.OnEvent == nil {
+		return
+	}
+	// It may be a goroutine of ours, where a panic would end the program, and what is told has failed nobody.
+	if p := guarded(func() { c.opts.OnEvent(Event{Kind: kind, Key: key, Err: err}) }); p != nil {
+		c.opts.Logger.Error("strata: OnEvent panicked", "cache", c.name, "err", p)
 	}
 }
 

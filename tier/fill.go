@@ -177,6 +177,14 @@ func (c *Cache[K, V]) store(ctx context.Context, opts *call, wants []*want[K, V]
 			c.n.refusedFills.Add(1) // invalidated while it was loaded
 		default:
 			b, err := c.encode(w.remoteKey, w.entry, l, w.pos)
+			if errors.Is(err, ErrTooLarge) { // as when the backend says so: the caller has its value, and it is not kept
+				c.n.remoteErrors.Add(1)
+				c.event(EventRemoteError, w.remoteKey, err)
+				if w.consent.Verb == record.Swap {
+					c.gone(ctx, w) // what is there is older
+				}
+				continue
+			}
 			if err != nil {
 				w.err = &Error{Op: w.op, Tier: "remote", Key: w.remoteKey, Err: err}
 				continue
@@ -203,7 +211,8 @@ func (c *Cache[K, V]) store(ctx context.Context, opts *call, wants []*want[K, V]
 	}
 }
 
-// gone takes out a stale or unusable value of which the source now says that it is no more, where negative answers are not kept.
+// gone takes out a stale or unusable value in whose place nothing can be put: the source says that it is no more, where negative
+// answers are not kept, or the new one is too large.
 func (c *Cache[K, V]) gone(ctx context.Context, w *want[K, V]) {
 	if w.consent.Verb == record.Swap {
 		e := c.remote.Write(ctx, driver.Op{Key: w.remoteKey, Step: record.Step{Verb: record.Remove, Expect: w.consent.Expect}})[0]

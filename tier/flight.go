@@ -98,7 +98,14 @@ func (c *Cache[K, V]) take(ctx context.Context, f *flight[K, V], opts *call) {
 		c.flights.mu.Unlock()
 	}()
 	defer context.AfterFunc(c.ctx, f.cancel)()
-	c.fill(ctx, opts, f.w)
+	c.fillSafely(ctx, opts, f.w)
+}
+
+// fillSafely is fill on a goroutine of the cache's own, where a panic of Weigh or a codec would end the program.
+func (c *Cache[K, V]) fillSafely(ctx context.Context, opts *call, w *want[K, V]) {
+	if err := guarded(func() { c.fill(ctx, opts, w) }); err != nil {
+		w.entry, w.err = nil, &Error{Op: w.op, Tier: "local", Key: w.remoteKey, Err: err}
+	}
 }
 
 // alight leaves a flight, and ends it when nobody waits for it any more.

@@ -76,6 +76,11 @@ type Options[K comparable, V any] struct {
 	// another node wrote are misses then. All nodes of a cache should have the same.
 	Encryption codec.Cipher
 
+	// MaxBody bounds an encoded value in bytes, compressed and encrypted as it is stored. A larger one cannot be Set; one that
+	// was loaded is returned and not kept; one that is found is a miss. Whoever can write to the remote tier, and has no key, can
+	// make a reader allocate a multiple of it: docs/codec.md. Default, and at most, 64 MiB; at least 1 KiB.
+	MaxBody int
+
 	// Key writes a key for the remote tier. Different keys need different strings. Default: strings, integers, bools,
 	// byte arrays and encoding.TextMarshalers have a form of their own; New refuses other types without Key.
 	Key func(K) string
@@ -102,6 +107,7 @@ const (
 	minLocalCost        = 64 << 10
 	minTTL              = 10 * time.Millisecond
 	defaultVersion      = "1"
+	minMaxBody          = 1 << 10
 )
 
 var nameForm = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
@@ -119,6 +125,7 @@ func (o *Options[K, V]) withDefaults() Options[K, V] {
 	setDefault(&out.FenceWait, defaultFenceWait)
 	setDefault(&out.LocalCost, defaultLocalCost)
 	setDefault(&out.Version, defaultVersion)
+	setDefault(&out.MaxBody, codec.MaxBody)
 	if out.Codec == nil {
 		out.Codec = defaultCodec[V]()
 	}
@@ -185,6 +192,9 @@ func (o *Options[K, V]) validate(name string) error {
 		bad("LocalCost %d: the local tier is off and there is no Remote: nothing would be cached", o.LocalCost)
 	case o.LocalCost >= 0 && o.LocalCost < minLocalCost:
 		bad("LocalCost %d: must be at least %d, or negative for no local tier", o.LocalCost, minLocalCost)
+	}
+	if o.MaxBody < minMaxBody || o.MaxBody > codec.MaxBody {
+		bad("MaxBody %d: must be from %d to %d", o.MaxBody, minMaxBody, codec.MaxBody)
 	}
 	if o.Policy.Mode != policy.Aside {
 		bad("Policy: mode %v is unknown", o.Policy.Mode)

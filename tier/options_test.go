@@ -14,14 +14,14 @@ func TestNewNamesEveryBadOption(t *testing.T) {
 	t.Parallel()
 	_, err := tier.New("a/b", &tier.Options[struct{ N int }, string]{
 		Version: "{", TTL: 1, LocalTTL: -1, SoftTTL: -1, NegativeTTL: 1, Jitter: 2, MaxStaleness: 1, LoadTimeout: -1,
-		FenceWait: -1, LocalCost: -1, Policy: policy.Policy[struct{ N int }, string]{Mode: 99},
+		FenceWait: -1, LocalCost: -1, MaxBody: -1, Policy: policy.Policy[struct{ N int }, string]{Mode: 99},
 	})
 	if err == nil {
 		t.Fatal("taken")
 	}
 	for _, name := range []string{
 		"name", "Version", "TTL", "LocalTTL", "SoftTTL", "NegativeTTL", "Jitter", "MaxStaleness", "LoadTimeout", "FenceWait",
-		"LocalCost", "Policy", "Options.Key",
+		"LocalCost", "MaxBody", "Policy", "Options.Key",
 	} {
 		if !strings.Contains(err.Error(), name) {
 			t.Errorf("%s is not named in: %v", name, err)

@@ -68,7 +68,7 @@ func (c *Cache[K, V]) refresh(e *entry[K, V], now time.Duration, loader policy.L
 		}
 		c.n.refreshes.Add(1)
 		c.capture(w)
-		c.fill(ctx, plainCall, w)
+		c.fillSafely(ctx, plainCall, w)
 		if w.err != nil && !errors.Is(w.err, ErrClosed) {
 			c.event(EventRefresh, w.remoteKey, w.err)
 		}

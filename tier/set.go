@@ -9,7 +9,8 @@ import (
 
 // Set stores value at key in both tiers and makes every other node drop what it has. When it returns without an error no
 // node serves an older value for a read that starts more than MaxStaleness later, and this one serves none at all. On an
-// error the outcome is unknown: call Invalidate when it matters.
+// error the outcome is unknown: call Invalidate when it matters. Only a value that cannot be encoded, or is too large for the
+// remote tier, surely changes nothing.
 //
 // Of several Sets at one time the last wins; if they keep getting into each other's way the key is left empty. The source
 // is not written: that is the application's affair.

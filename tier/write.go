@@ -3,6 +3,7 @@ package tier
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -22,6 +23,7 @@ type change[K comparable, V any] struct {
 	w     *want[K, V]
 	entry *entry[K, V] // what is set; nil: the key is emptied
 	life  life
+	rec   []byte // of entry, for the next try; nil: to be made anew
 
 	fence  record.Token // placed, and not yet swapped or left
 	stored bool         // the remote tier holds entry
@@ -48,6 +50,23 @@ func (c *Cache[K, V]) write(ctx context.Context, verb invalidation.Verb, opts *c
 	}
 	defer unlock()
 
+	if able := c.encodable(opts, changes); len(able) > 0 {
+		c.carryOut(ctx, verb, opts, able)
+	}
+	var errs []error
+	for _, ch := range changes {
+		if ch.err != nil {
+			errs = append(errs, ch.err)
+		}
+	}
+	if len(errs) == 1 && len(changes) == 1 {
+		return errs[0]
+	}
+	return errors.Join(errs...)
+}
+
+// carryOut is write of what can be stored, between the writers' turns.
+func (c *Cache[K, V]) carryOut(ctx context.Context, verb invalidation.Verb, opts *call, changes []*change[K, V]) {
 	first := c.bumpAll(changes)
 	for _, ch := range changes {
 		c.capture(ch.w)
@@ -67,13 +86,8 @@ func (c *Cache[K, V]) write(ctx context.Context, verb invalidation.Verb, opts *c
 		}
 	}
 	last := c.bumpAll(changes)
-	var errs []error
 	for _, ch := range changes {
-		if ch.err != nil {
-			errs = append(errs, ch.err)
-			continue
-		}
-		if ch.entry == nil || c.remote != nil && !ch.stored && !opts.skipRemoteWrite {
+		if ch.err != nil || ch.entry == nil || c.remote != nil && !ch.stored && !opts.skipRemoteWrite {
 			continue
 		}
 		if s := ch.w.stripe; last[s] == first[s]+1 {
@@ -81,10 +95,34 @@ func (c *Cache[K, V]) write(ctx context.Context, verb invalidation.Verb, opts *c
 			c.keep(opts, ch.entry)
 		}
 	}
-	if len(errs) == 1 && len(changes) == 1 {
-		return errs[0]
+}
+
+// encodable makes the records of all values, and returns the changes that have theirs. The others fail before anything has
+// happened: a value that cannot be stored must not take the old one away.
+func (c *Cache[K, V]) encodable(opts *call, changes []*change[K, V]) []*change[K, V] {
+	if c.remote == nil || opts.skipRemoteWrite {
+		return changes
 	}
-	return errors.Join(errs...)
+	var ready []*change[K, V]
+	for _, ch := range changes {
+		if ch.entry != nil {
+			if err := c.prepare(ch); err != nil {
+				ch.fail("remote", err)
+				continue
+			}
+		}
+		ready = append(ready, ch)
+	}
+	return ready
+}
+
+// prepare makes the record of what ch sets, for one try.
+func (c *Cache[K, V]) prepare(ch *change[K, V]) (err error) {
+	ch.rec, err = c.encode(ch.w.remoteKey, ch.entry, ch.life, ch.w.pos)
+	if most, limited := c.remote.MaxRecord(); err == nil && limited && len(ch.rec) > most {
+		err = fmt.Errorf("a record of %d bytes, and %v stores %d: %w", len(ch.rec), c.remote, most, ErrTooLarge)
+	}
+	return err
 }
 
 // bumpAll bumps each stripe of the changes once.
@@ -140,21 +178,22 @@ func (c *Cache[K, V]) setOnce(ctx context.Context, set []*change[K, V]) (contend
 		ch.fail("remote", errors.Join(ErrUnavailable, errors.New("too many writers at the key")))
 	})
 	var ready []*change[K, V]
-	records := make(map[*change[K, V]][]byte, len(set))
 	for _, ch := range set {
 		if ch.err != nil {
 			continue
 		}
-		b, err := c.encode(ch.w.remoteKey, ch.entry, ch.life, ch.w.pos)
-		if err != nil {
-			ch.fail("remote", err)
-			continue
+		if ch.rec == nil { // a record is offered once: its token names one attempt
+			if err := c.prepare(ch); err != nil {
+				ch.fail("remote", err)
+				continue
+			}
 		}
-		records[ch] = b
 		ready = append(ready, ch)
 	}
 	c.step(ctx, ready, func(ch *change[K, V]) driver.Op {
-		return driver.Op{Key: ch.w.remoteKey, Step: record.Step{Verb: record.Swap, Expect: ch.fence, Record: records[ch], TTL: ch.life.ttl}}
+		op := driver.Op{Key: ch.w.remoteKey, Step: record.Step{Verb: record.Swap, Expect: ch.fence, Record: ch.rec, TTL: ch.life.ttl}}
+		ch.rec = nil
+		return op
 	}, func(ch *change[K, V]) { contended = append(contended, ch) })
 	for _, ch := range ready {
 		if ch.err == nil && !slices.Contains(contended, ch) {
