@@ -26,6 +26,10 @@ type Depth struct {
 	OpenSmall   func(t *testing.T) *backend.Store
 	Connections int
 
+	// OpenPatient opens a store that waits for seconds: the rule of a thousand callers wants most of them served, which a busy
+	// machine does not do within Timeout. Default: Open.
+	OpenPatient func(t *testing.T) *backend.Store
+
 	// NamesKeys says that each reply of the protocol names its key or its request, so that the answer to another question
 	// is refused. Where it does not, package codec/encryption alone refuses another key's value.
 	NamesKeys bool

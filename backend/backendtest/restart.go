@@ -92,11 +92,17 @@ func (e *env) restarted(t *testing.T, r Restart) {
 		return
 	}
 	for i, key := range k.keys {
-		want(t, e.store, key, nil)
-		next, _ := value("next")
-		if found := refused(t, e.store, key, swap(record.TokenOf(k.records[i]), next)); found != nil {
-			t.Errorf("swap by the token of what is gone found %s", describe(found))
+		if b := e.find(t, key); b != nil {
+			t.Errorf("after the restart there is %s", describe(b))
 		}
+		next, _ := value("next")
+		eventually(t, "a sound server answers", func() error {
+			f := write(t, e.store, key, swap(record.TokenOf(k.records[i]), next))
+			if f.Err == nil && (f.Outcome != driver.Refused || f.Found != nil) {
+				t.Fatalf("swap by the token of what is gone: %s, want refused by nothing", show(f))
+			}
+			return f.Err
+		})
 	}
 }
 
