@@ -30,33 +30,16 @@
 // What counts is the expiry in the record, to the millisecond. The server's own only frees memory. An added record gets its
 // TTL, in whole seconds and up to two of them longer. A swapped one (each Set, since it swaps a fence for a value) gets that
 // of the map's configuration, because ReplaceIfSame forgets what there was, and by default it is never collected. Setting it
-// afterwards would be a second step that could hit a fence. So configure the map, in each member's hazelcast.yaml:
-//
-//	hazelcast:
-//	  map:
-//	    strata:                        # the map's name; strata* for several
-//	      time-to-live-seconds: 86400  # more than the longest TTL in use; counts from each swap
-//	      max-idle-seconds: 0          # off: it would end records that local tiers keep reading from memory
-//	      in-memory-format: BINARY     # the default; OBJECT would compare and copy for nothing
-//	      backup-count: 1              # a lost member loses no record, so no fence
-//	      read-backup-data: false      # the default; true lets embedded members read old records
-//	      statistics-enabled: true
-//	      eviction:
-//	        eviction-policy: LRU
-//	        max-size-policy: USED_HEAP_PERCENTAGE
-//	        size: 60
-//	      merge-policy:
-//	        class-name: DiscardMergePolicy  # after a split, the smaller side's records are dropped
-//
-// A TTL shorter than that of a record ends it early, a fence too. So does eviction. A writer whose fence is gone notices, as
-// its swap is refused; size the map so that it is rare.
+// afterwards would be a second step that could hit a fence. So configure the map on the members: docs/hazelcast.md has the
+// configuration, with which this package is tested, what backups promise, and TLS.
 //
 // # Other capabilities
 //
 // Counters are records, counted by compare-and-swap. Scan is one query by prefix whose answer, all keys, comes as a whole
 // and is then yielded in batches; it may take up to a minute while the cluster answers other reads. Ping and Stats ask for
-// the size of the map, which all members have to answer; an error names the cluster, not the member. OnServer and riders
-// are unsupported.
+// the size of the map, which all members have to answer; an error names the cluster, not the member. The hook of OnServer
+// is told the addresses, cluster and map of the URL, and the id of the cluster, which is another one after all members were
+// restarted; records that are lost with more members than there are backups change no id. Riders are unsupported.
 //
 // # As
 //
@@ -69,8 +52,11 @@
 // # Limits
 //
 // A record is at most 4 MiB: the client library reads a message in time and memory that grow with the square of its
-// length, and a large one holds up all others of that member. Members of the open-source edition speak no TLS and check no
-// password; they do check the cluster's name, and a wrong one shows as ErrUnavailable with "invalid credentials" in the
-// text. The map must hold nothing but records: another value is an error. Hazelcast replicates asynchronously in a
-// split: a side that was cut off goes on with what it has.
+// length, and a large one holds up all others of that member. Members of the open-source edition speak no TLS, so that it
+// needs a terminator before each, and refuse a client that gives a user name. A wrong name of the cluster is ErrUnavailable
+// at once, and names it. The map must hold nothing but records: another value is an error. Hazelcast replicates
+// asynchronously in a split: a side that was cut off goes on with what it has.
+//
+// The process listens on one loopback port for each member: there stands a relay between the client library and the member,
+// which checks what the member sends. Who connects to it without the process's secret is cut off.
 package hazelcast

@@ -16,10 +16,10 @@ func init() {
 
 // Open returns a Store on the cluster that a URL names:
 //
-//	hazelcast://[user:password@]host[:port][,host[:port]…][?cluster=NAME&map=NAME&timeout=DURATION]
+//	hazelcast://[user:password@]host[:port][,host[:port]…][?cluster=NAME&map=NAME&timeout=DURATION&…]
 //
-// It succeeds while the cluster is down, and connects in the background; ctx bounds Open alone. Errors name every problem
-// and never show a password. Close the Store when done.
+// The fields of Options name the other parameters. It succeeds while the cluster is down, and connects in the background; ctx
+// bounds Open alone. Errors name every problem and never show a password. Close the Store when done.
 func Open(ctx context.Context, url string, o *Options) (*backend.Store, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err

@@ -4,16 +4,20 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/strata-cache/strata/backend"
 	"github.com/strata-cache/strata/backend/driver"
+	"github.com/strata-cache/strata/backend/hazelcast"
 	"github.com/strata-cache/strata/backend/record"
 	"github.com/strata-cache/strata/internal/fault/wire"
 	"github.com/strata-cache/strata/internal/server"
+	"github.com/strata-cache/strata/internal/servertest"
 )
 
 func value(body string, ttl time.Duration) ([]byte, record.Token) {
@@ -106,4 +110,46 @@ func zombie(t *testing.T, srv *server.Server) {
 	}
 	release()
 	eventually(t, "the write lands", func() bool { return bytes.Equal(s.Get(t.Context(), "held")[0].Record, b) })
+}
+
+// A bulk read is as many requests as it has keys; no more than Concurrency of them are on the wire at once.
+func TestABulkReadHasABoundedNumberOfRequestsUnderWay(t *testing.T) {
+	t.Parallel()
+	srv := servertest.SharedHazelcast(t)
+	p, err := wire.New(srv.Addr())
+	must(t, err)
+	defer p.Close()
+	const concurrency = 5
+	s := openStore(t, strings.Replace(onMap(t, srv.URL()), srv.Addr(), p.Addr(), 1), &hazelcast.Options{Timeout: patience, Concurrency: concurrency})
+	awaitUp(t, s)
+	var asked atomic.Int32
+	p.Set(wire.Fault{Rewrite: func(int) func([]byte) []byte {
+		return func(piece []byte) []byte {
+			asked.Add(int32(bytes.Count(piece, []byte("bulk-"))))
+			return piece
+		}
+	}}, wire.ToServer)
+	p.Set(wire.Fault{Hang: true}, wire.ToClient)
+	keys := make([]string, 100)
+	for i := range keys {
+		keys[i] = fmt.Sprint("bulk-", i)
+	}
+	var read sync.WaitGroup
+	read.Go(func() { // ends when the network lets answers through, below
+		for i, r := range s.Get(t.Context(), keys...) {
+			if r.Err != nil || r.Record != nil {
+				t.Errorf("key %d: %v, %v", i, r.Record, r.Err)
+			}
+		}
+	})
+	eventually(t, "requests are under way", func() bool { return asked.Load() == concurrency })
+	var other sync.WaitGroup
+	other.Go(func() { s.Get(t.Context(), "bulk-another") }) // ends as the read does
+	eventually(t, "another call is sent, and nothing else", func() bool { return asked.Load() == concurrency+1 })
+	p.Set(wire.Fault{}, wire.ToClient)
+	read.Wait()
+	other.Wait()
+	if n := asked.Load(); n != int32(len(keys))+1 {
+		t.Errorf("%d requests for %d keys", n, len(keys)+1)
+	}
 }

@@ -41,6 +41,7 @@ func TestHostileAnswersCutTheConnection(t *testing.T) {
 	const id = 5
 	for name, bad := range map[string][]byte{
 		"a frame shorter than its header":        {3, 0, 0, 0, 0, 0xe0},
+		"a later frame shorter than its header":  append(frames(getKind|answerTo, id, 0, 13, nothing)[:headerLen+13], 5, 0, 0, 0, 0, 0x20),
 		"a frame of 4 GiB":                       {0xff, 0xff, 0xff, 0xff, 0, 0xe0},
 		"a frame a little too long":              append(binary.LittleEndian.AppendUint32(nil, MaxFrame+1), 0, 0xe0),
 		"noughts":                                make([]byte, 64),
@@ -152,12 +153,11 @@ func TestMemoryIsTakenAsBytesComeAndUpToALimit(t *testing.T) {
 		"frames without an end": func(c net.Conn) {
 			b := frames(getKind|answerTo, 5, 0, 13, make([]frame, 1000)...)
 			b = b[:len(b)-headerLen] // without the final one
-			empty := b[len(b)-900*headerLen:]
-			for {
+			for range 20_000 { // or as many as it takes
 				if _, err := c.Write(b); err != nil {
 					return
 				}
-				b = empty
+				b = b[len(b)-900*headerLen:]
 			}
 		},
 	} {
