@@ -104,6 +104,7 @@ func tierOptions[K comparable, V any](set *Set, c *cachePlan, pol policy.Policy[
 		Version:      c.version,
 		Compression:  c.compressor,
 		Encryption:   c.cipher,
+		MaxBody:      int(c.maxBody),
 	}
 	for _, h := range hooks {
 		o.Key, o.Codec, o.Weigh, o.Clone, o.OnEvent, o.Logger = h.Key, h.Codec, h.Weigh, h.Clone, h.OnEvent, h.Logger

@@ -73,13 +73,14 @@ func (s *scalar) secret(env map[string]string, p *problems) (secret string, ok b
 	return secret, true
 }
 
+// readKey reads a plain file: anything else might never end.
 func readKey(path string) (string, error) {
 	info, err := os.Stat(path)
-	if err == nil && (info.IsDir() || info.Size() > maxKeySize) {
-		return "", fmt.Errorf("a key has at most %d bytes: %s is none", maxKeySize, path)
-	}
-	if err != nil {
+	switch {
+	case err != nil:
 		return "", err
+	case !info.Mode().IsRegular() || info.Size() > maxKeySize:
+		return "", fmt.Errorf("%s is no key: a plain file of at most %d bytes", path, maxKeySize)
 	}
 	data, err := os.ReadFile(path)
 	return string(data), err

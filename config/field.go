@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/strata-cache/strata/codec"
 )
 
 // none is the name of no remote and no bus.
@@ -33,6 +35,7 @@ type settings struct {
 	compression  string // "": off
 	threshold    int64  // of compression
 	encryption   string // name of a key ring; "": off
+	maxBody      int64
 }
 
 // remoteSettings are the fields of one remote, understood.
@@ -129,7 +132,7 @@ var cacheFields = []field[settings]{
 	{
 		"local_cost", typeSize, "64MiB",
 		"how much the local tier may hold; at least 64KiB; `off` for no local tier, which needs a `remote`",
-		size(func(s *settings) *int64 { return &s.localCost }, 64<<10, true),
+		size(func(s *settings) *int64 { return &s.localCost }, 64<<10, math.MaxInt64, true),
 	},
 	{
 		"version", typeText, "1",
@@ -144,12 +147,17 @@ var cacheFields = []field[settings]{
 	{
 		"compression_threshold", typeSize, "1KiB",
 		"the size of an encoded value from which it is compressed; at least 16B",
-		size(func(s *settings) *int64 { return &s.threshold }, 16, false),
+		size(func(s *settings) *int64 { return &s.threshold }, 16, codec.MaxBody, false),
 	},
 	{
 		"encryption", typeName, off,
 		"the key ring under `encryption` with which the remote tier's values are encrypted, or `off`. Values that were not are misses then",
 		nameOr(off, func(s *settings) *string { return &s.encryption }),
+	},
+	{
+		"max_body", typeSize, "64MiB",
+		"the largest value that the remote tier is given, and that is read there, encoded, compressed and encrypted; at least 1KiB, at most 64MiB. A larger one cannot be set, and is not kept when it was loaded",
+		size(func(s *settings) *int64 { return &s.maxBody }, 1<<10, codec.MaxBody, false),
 	},
 }
 
@@ -277,8 +285,8 @@ func nameOr[S any](word string, where func(*S) *string) func(*S, string) string 
 	}
 }
 
-// size returns the set of a field that takes least bytes or more, or also off, which it stores as -1, where that may be.
-func size(where func(*settings) *int64, least int64, mayBeOff bool) func(*settings, string) string {
+// size returns the set of a field that takes from least to most bytes, or also off, which it stores as -1, where that may be.
+func size(where func(*settings) *int64, least, most int64, mayBeOff bool) func(*settings, string) string {
 	orOff := map[bool]string{true: "or off"}[mayBeOff]
 	return func(s *settings, v string) string {
 		if mayBeOff && v == off {
@@ -292,6 +300,9 @@ func size(where func(*settings) *int64, least int64, mayBeOff bool) func(*settin
 		if n < least {
 			return strings.TrimSuffix("is too small: at least "+showSize(least)+", "+orOff, ", ")
 		}
+		if n > most {
+			return "is too large: at most " + showSize(most)
+		}
 		*where(s) = n
 		return ""
 	}
@@ -299,7 +310,10 @@ func size(where func(*settings) *int64, least int64, mayBeOff bool) func(*settin
 
 // showSize writes a size as it would be written in a file.
 func showSize(n int64) string {
-	if n%(1<<10) == 0 {
+	switch {
+	case n%(1<<20) == 0:
+		return fmt.Sprintf("%dMiB", n>>20)
+	case n%(1<<10) == 0:
 		return fmt.Sprintf("%dKiB", n>>10)
 	}
 	return fmt.Sprintf("%dB", n)

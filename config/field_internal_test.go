@@ -45,6 +45,7 @@ func TestEveryFieldReachesTheCache(t *testing.T) {
 		"local_cost": {"3MiB", "3145728"}, "version": {"1.10", "1.10"},
 		"remote": {"x://r", ""}, "bus": {"x://b", ""}, "mode": {"cache-aside", ""},
 		"compression": {"zstd", "zstd from 4096"}, "compression_threshold": {"4KiB", ""}, "encryption": {"ring", "new, old"},
+		"max_body": {"2MiB", "2097152"},
 	}
 	var yaml strings.Builder
 	yaml.WriteString("encryption: {ring: {new: '${NEW}', old: '${OLD}'}}\ncaches:\n  c:\n")
@@ -144,6 +145,8 @@ func TestBoundsAreThoseOfTier(t *testing.T) {
 		{"jitter", "0.9", "0.91"},
 		{"jitter", "0", "-0.01"},
 		{"local_cost", "64KiB", "65535"},
+		{"max_body", "1KiB", "1023"},
+		{"max_body", "64MiB", "67108865"},
 		{"version", strings.Repeat("v", 64), strings.Repeat("v", 65)},
 	} {
 		f := fieldNamed(cacheFields, test.field)
@@ -169,6 +172,8 @@ func TestBoundsAreThoseOfTier(t *testing.T) {
 			fmt.Sscan(test.below, &s.jitter)
 		case "local_cost":
 			s.localCost = 65535
+		case "max_body":
+			s.maxBody, _ = parseSize(test.below)
 		case "version":
 			s.version = test.below
 		default:
