@@ -39,3 +39,22 @@ func Example_named() {
 	fmt.Println(n, err)
 	// Output: 5 <nil>
 }
+
+// A test does to the memory what happens to servers: here it comes back with what it had some time ago.
+func ExampleMemory() {
+	ctx := context.Background()
+	store := memory.New(nil)
+	defer store.Close()
+	var m *memory.Memory
+	store.As(&m)
+
+	store.Count(ctx, "visits", 1, time.Hour)
+	old := m.Snapshot()
+	store.Count(ctx, "visits", 1, time.Hour)
+	if err := m.Restore(old); err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(store.Count(ctx, "visits", 0, time.Hour))
+	// Output: 1 <nil>
+}
