@@ -35,6 +35,9 @@ func OldSchema[V any](format ID, schema uint64, decode func([]byte) (V, error)) 
 // NOTE: programs of the earlier version do not read what the later one writes. To them it is a miss, and while both run
 // they replace each other's values at keys that both use.
 func Versioned[V any](current Codec[V], old ...Old[V]) Codec[V] {
+	if v, ok := current.(versioned[V]); ok {
+		return versioned[V]{v.Codec, append(v.old[:len(v.old):len(v.old)], old...)}
+	}
 	return versioned[V]{current, old}
 }
 

@@ -112,6 +112,21 @@ func TestAVersionedCodecIsTheCurrentOne(t *testing.T) {
 	}
 }
 
+func TestHooksCanBeAdded(t *testing.T) {
+	t.Parallel()
+	c := codec.Versioned(versionedItems, codec.OldSchema(codec.IDString, 0, func(b []byte) (item, error) { return item{Name: string(b)}, nil }))
+	for name, body := range map[string][]byte{
+		"of the first": encodeAs(t, codec.JSON[itemV1](), itemV1{"chair"}), "of the second": encodeAs(t, codec.String(), "chair"),
+	} {
+		if got, _, err := codec.Decode(c, body, testSeal); got.Name != "chair" || err != nil {
+			t.Errorf("%s: %+v, %v", name, got, err)
+		}
+	}
+	if _, _, err := codec.Decode(versionedItems, encodeAs(t, codec.String(), "chair"), testSeal); reasonOf(err) != codec.ReasonCodec {
+		t.Errorf("the codec to which they were added changed: %v", err)
+	}
+}
+
 // A later version of a program reads what the earlier one wrote.
 func ExampleVersioned() {
 	type ChairV1 struct{ Name string }

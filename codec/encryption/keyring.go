@@ -15,7 +15,7 @@ import (
 	"golang.org/x/crypto/chacha20poly1305"
 )
 
-// A Keyring is a [codec.Cipher] with any number of keys. It is safe for concurrent use. However it is printed or logged, it
+// A Keyring is a [codec.Cipher] with any number of keys. [New] makes one. It is safe for concurrent use. However it is printed or logged, it
 // shows the ids of its keys alone.
 type Keyring struct{ state atomic.Pointer[ring] }
 
