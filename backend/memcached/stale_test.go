@@ -173,8 +173,8 @@ func TestNothingIsStaleWhateverHappensToThePool(t *testing.T) {
 		return memcached.SetServers(t.Context(), nodes[0].store, addrs(servers)...)
 	})
 	for _, n := range nodes {
-		eventually(t, "a read when all is well", func() error {
-			for i, key := range all {
+		for i, key := range all {
+			eventually(t, "a read when all is well", func() error {
 				found, err := histories[i].read(t.Context(), n.store, key, func() {})
 				if err != nil {
 					t.Fatal(err)
@@ -182,9 +182,9 @@ func TestNothingIsStaleWhateverHappensToThePool(t *testing.T) {
 				if found == 0 {
 					return errors.New("not filled yet")
 				}
-			}
-			return nil
-		})
+				return nil
+			})
+		}
 	}
 }
 

@@ -125,6 +125,9 @@ func (k *keeper) load() time.Duration {
 	k.mu.Unlock()
 	begin := mono.Now()
 	reg, epoch, err := k.read(k.pool.ctx)
+	if k.pool.isClosed() {
+		return failedPoll // who waits for the round sees that too
+	}
 	before := k.pool.standing.Load()
 	st := *before
 	st.err, st.news = err, make(chan struct{})

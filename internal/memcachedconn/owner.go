@@ -34,6 +34,13 @@ func (p *Pool) Pick(key string) Owner {
 
 // Servers returns all servers, by name. It waits until who is in the pool is known.
 func (p *Pool) Servers(ctx context.Context) ([]Owner, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if err := p.enter(); err != nil {
+		return nil, err
+	}
+	defer p.calls.Done()
 	st, err := p.known(ctx, time.Now().Add(p.opts.Timeout))
 	if err != nil {
 		return nil, err
