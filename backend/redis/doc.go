@@ -1,16 +1,22 @@
-// Package redis stores records on a Redis server, 6.0 or later, or what speaks its protocol and runs its scripts.
+// Package redis stores records on Redis, 6.0 or later: one server, a primary that sentinels watch, or a cluster.
 //
 //	store, err := redis.Open(ctx, "redis://localhost:6379", nil)
+//	store, err := redis.Open(ctx, "redis-sentinel://s1,s2,s3/main", nil)
+//	store, err := redis.Open(ctx, "rediss-cluster://n1:6379,n2:6379?tls_ca=/etc/ssl/cache.pem", nil)
 //
-// Importing it also lets backend.Open open redis:// and rediss:// URLs. Open succeeds while the server is down; a call
-// that is not answered within Options.Timeout, by default 500 ms, is backend.ErrUnavailable and never a miss. There is
-// nothing to do when the server comes back.
+// Importing it also lets backend.Open open these URLs. Open succeeds while the server is down; a call that is not answered
+// within Options.Timeout, by default 500 ms, is backend.ErrUnavailable and never a miss. There is nothing to do when the
+// server comes back, or another took its place. docs/redis.md tells of deployments, TLS, permissions and credentials.
 //
 // # Reads
 //
 // A read is one command on the wire: GET for one key, MGET for several. Single reads that come while two others are
 // under way wait until one of those returns, and then travel together as one MGET. There is no timer, and a read that
 // meets no others does not wait. Each caller's context ends its own wait alone. Options.NoBatching sends each by itself.
+//
+// In a cluster a read of several keys is one pipeline to each owner, all at the same time, with one command for the keys of a
+// slot. Each key has its own failure: that of its server, or of the user who may not read it. Get asks primaries, GetStale
+// replicas where Options.ReplicaReads is set.
 //
 // # Writes
 //
@@ -24,6 +30,8 @@
 // these cases but a key of a foreign type the error is backend.ErrUnavailable and says the cause. Where the connection broke
 // or the answer did not come, the outcome is Unknown; so it is when the time ran out before a connection was there.
 //
+// A user who may not do what was asked gets backend.ErrDenied, and the outcome is Unsent.
+//
 // # Server
 //
 // Each record has a TTL. Where maxmemory is set, choose a policy that evicts: with noeviction writes fail once the memory is
@@ -36,14 +44,18 @@
 //
 // Store.As takes these targets:
 //
-//   - **redis.Client of github.com/redis/go-redis/v9, and *redis.UniversalClient. The client belongs to the Store: do not
-//     close it. It obeys a context's deadline, not its cancellation, and never repeats a command.
+//   - **redis.Client of github.com/redis/go-redis/v9, of one server or a primary that sentinels watch,
+//   - **redis.ClusterClient, of a cluster,
+//   - *redis.UniversalClient, of any.
+//
+// The client belongs to the Store: do not close it. It obeys a context's deadline, not its cancellation. A redis.Client never
+// repeats a command; a redis.ClusterClient, through which nothing of the Store passes, does.
 //
 // # Limits
 //
-// A record is at most 512 MiB, which is Redis's own limit. One server; Sentinel and Cluster are not known yet, and a
-// server that became a replica shows as ErrUnavailable for writes. Riders are unsupported. OnServer's hook reports the
-// connections made after it was registered, and costs each a round trip; a user who may not call INFO gets a new identity
-// with each. Scan walks the whole database, whatever the prefix. Batched reads share one reply, so that small records wait
-// for large ones that were asked for with them.
+// A record is at most Options.MaxValue long. Riders are unsupported. OnServer's hook reports the connections made after it was
+// registered, to replicas that are asked who owns what as well, and costs each a round trip; a user who may not call INFO gets
+// a new identity with each. Scan walks the whole database, whatever the prefix, and while slots of a cluster move may miss
+// keys. Batched reads share one reply, so that small records wait for large ones that were asked for with them. On Sentinel
+// and Cluster a goroutine asks for changes: see docs/redis.md.
 package redis

@@ -1,11 +1,25 @@
-// Package redisconn opens the one go-redis client that the store, the bus and the journal of a process share, with the
-// settings without which that library breaks what strata promises.
+// Package redisconn opens the one connection to Redis that the store, the bus and the journal of a process share: to a server,
+// to the primary that sentinels watch, or to a cluster. It uses go-redis for each server, with the settings without which that
+// library breaks what strata promises, and finds and changes servers itself.
 //
-//	conn, err := redisconn.Open("redis://localhost:6379/0?timeout=250ms", nil)
-//	value, err := redisconn.Do(ctx, conn, func(ctx context.Context) (string, error) {
-//		return conn.Client().Get(ctx, "key").Result()
+//	conn, err := redisconn.Open("redis-cluster://n1,n2?timeout=250ms", nil)
+//	node, err := conn.Primary(ctx, "key")
+//	cmd := redis.NewStringCmd(ctx, "get", "key")
+//	_, err = redisconn.DoAt(ctx, conn, node, func(ctx context.Context) (struct{}, error) {
+//		conn.Exec(ctx, node, []redis.Cmder{cmd})
+//		return struct{}{}, cmd.Err()
 //	})
 //	err = conn.Close()
+//
+// # Servers
+//
+// A [Node] is one server, with a client of its own. [Conn.Primary], [Conn.Groups] and the like tell which are asked for which
+// keys; of one server that is always the same. [Conn.Exec] follows a cluster's redirections. The library's own clients for
+// Sentinel and Cluster are not used: they repeat commands after errors of the network, with however many attempts they are
+// configured, and log to the standard error.
+//
+// A goroutine of the Conn asks sentinels every second and a cluster every 15 s, and soon after a failure of any kind. A node that
+// is not one of them any more is closed when its calls have ended.
 //
 // # What is different from the library's defaults
 //
@@ -16,14 +30,14 @@
 //   - Cancellation ends a call at once. The library looks at a context's deadline only (and that must be switched on), so
 //     [Conn.Call] leaves a cancelled command behind. It ends by its own timeout, and Close waits for it.
 //   - Linux gives up on a connection whose packets nobody acknowledges after seconds (TCP_USER_TIMEOUT), not minutes.
-//   - RESP2, no client tracking, no maintenance notifications, no CLIENT SETINFO: nothing arrives or is sent that nobody
+//   - RESP2 unless RESP3 is asked for, no client tracking, no maintenance notifications, no CLIENT SETINFO: nothing arrives or is sent that nobody
 //     asked for.
 //
 // # Errors
 //
 // [Classify] sorts what the library returns: a context's error passes untouched, everything that says "no answer from a
 // working server" wraps sentinel.ErrUnavailable, a closed client is sentinel.ErrClosed, and an answer (redis.Nil, a script's
-// error, a refused password) passes untouched. [NotSent] tells whether a failed command certainly never left this process.
+// error, a refused password) passes untouched; [Conn.Explain] makes sentinel.ErrDenied of refusals. [NotSent] tells whether a failed command certainly never left this process.
 //
 // No error and no String of this package contains a password.
 package redisconn

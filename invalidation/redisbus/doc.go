@@ -1,7 +1,7 @@
-// Package redisbus is an invalidation log on a Redis server: a counter, and a channel on which everything is published.
+// Package redisbus is an invalidation log on Redis, be it one server, Sentinel or Cluster: a counter, and a channel on which everything is published.
 //
 //	bus, err := redisbus.New(store, nil)                               // on the client of a Redis store
-//	bus, err := redisbus.Open(ctx, "redis://localhost:6379", nil)      // with a client of its own, beside any other backend
+//	bus, err := redisbus.Open(ctx, "redis://localhost:6379", nil)      // any URL of Redis, with a client of its own, beside any other backend
 //	defer bus.Close()
 //
 // # On the server
@@ -23,21 +23,27 @@
 //   - the nonce is created with the counter, in the same hash and step, so that a FLUSHALL, an eviction or a deletion, which
 //     takes the counter along, is seen without a restart. It comes from the publisher: scripts have no randomness to trust.
 //
-// The script needs the commands INFO, HGET, HSET, HINCRBY, PUBLISH and EVALSHA/EVAL, and a subscriber SUBSCRIBE; an ACL that
-// denies INFO to the user makes every announcement fail with the server's words.
+// docs/redis.md has the permissions that the user needs. One that is missing makes announcements fail with its name.
+//
+// # Sentinel and Cluster
+//
+// Scripts, head and subscription are at one server: the primary, in a cluster the owner of {strata:NAME}. Whenever something is
+// published, the heartbeats at least, a subscription that is elsewhere is replaced. Another primary is another incarnation. An
+// old primary that is cut off from its replicas must refuse writes (min-replicas-to-write 1), or it goes on echoing the
+// heartbeats of nodes that are cut off with it.
 //
 // # Registers
 //
 // What invalidation.Register keeps are four more fields of the log's hash for each name: the value, its epoch, since when it
 // stands, and the incarnation in which it was written. One script compares the epoch, stores the value and publishes the change.
 // The new epoch is the server's clock, or above what stood there and what the writing node has seen: so none comes again after
-// a FLUSHALL, a failover or an old snapshot, and a value that such an event brings back is known by its incarnation. The
-// scripts need the commands HMGET and TIME as well.
+// a FLUSHALL, a failover or an old snapshot, and a value that such an event brings back is known by its incarnation.
 //
 // # Failures
 //
 // The bus reads its connection itself: the library's channels drop messages of slow readers without telling. A frame is
 // published once; after an error the outcome is unknown. A server that closes the connection, for whatever reason, is
 // subscribed to anew, with a pause that grows to a second. A connection that is merely silent is replaced when no heartbeat
-// comes back for the smallest bound attached.
+// comes back for the smallest bound attached. One that has reached the connection's MaxAge has a successor, which hears before it
+// ends: no node flushes.
 package redisbus
