@@ -22,7 +22,7 @@
 //     One that reconnects can outlive its own Shutdown.
 //   - Each call has a deadline, and a panic of the library in it, at an answer that it cannot read, is an error. Without a
 //     deadline the library blocks through an outage. A test reads the source for calls that are not safe.
-//   - A connection that is silent for 5 s is replaced, not after a minute.
+//   - A connection that answers nothing for 3 s, or for Timeout if that is longer, is replaced, not after a minute.
 //   - The library's log goes to Options.Logger, by default nowhere.
 //
 // # Errors

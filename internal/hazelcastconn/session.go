@@ -28,6 +28,7 @@ const (
 
 	heartbeatInterval = time.Second
 	heartbeatTimeout  = 5 * time.Second
+	silence           = 3 * time.Second // longer than the heartbeat's interval
 )
 
 // A session is one client behind its relay, from its start to the loss of its last connection.
@@ -194,6 +195,7 @@ func (c *Conn) relayOptions() *relay.Options {
 		Dial:     max(o.Timeout, time.Second),
 		Greet:    max(o.Timeout, 2*time.Second),
 		Stall:    heartbeatTimeout,
+		Silence:  max(o.Timeout, silence),
 		MaxReply: o.MaxReply,
 		OnMember: c.hooks.member,
 	}

@@ -47,6 +47,13 @@ func (g *guard) request(m *message) {
 	g.waiting[m.id()] = asked
 }
 
+// waits reports whether a request has no answer yet.
+func (g *guard) waits() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.waiting) > 0
+}
+
 // answer checks what a member sent, and makes the values in it harmless. It returns the addresses of members that it names.
 func (g *guard) answer(m *message) (members []string, err error) {
 	kind := m.kind()

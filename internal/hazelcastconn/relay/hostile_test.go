@@ -153,7 +153,7 @@ func TestMemoryIsTakenAsBytesComeAndUpToALimit(t *testing.T) {
 		"frames without an end": func(c net.Conn) {
 			b := frames(getKind|answerTo, 5, 0, 13, make([]frame, 1000)...)
 			b = b[:len(b)-headerLen] // without the final one
-			for range 20_000 { // or as many as it takes
+			for range 20_000 {       // or as many as it takes
 				if _, err := c.Write(b); err != nil {
 					return
 				}

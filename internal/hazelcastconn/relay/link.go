@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"sync"
 	"time"
 )
@@ -119,11 +120,14 @@ func (r *Relay) requests(library, upstream net.Conn, g *guard) {
 // answers returns why a member was cut off, nil where it or the library ended the connection.
 func (r *Relay) answers(upstream, library net.Conn, g *guard) error {
 	w := bufio.NewWriterSize(stalling{library, r.opts.Stall}, bufferSize)
-	from := &reader{from: bufio.NewReaderSize(flushing{upstream, w}, bufferSize), limit: r.opts.MaxReply}
+	asked := talking{upstream, r.opts.Silence, g}
+	from := &reader{from: bufio.NewReaderSize(flushing{asked, w}, bufferSize), limit: r.opts.MaxReply}
 	for {
 		m, err := from.read()
 		var network net.Error
 		switch {
+		case errors.Is(err, errSilent):
+			return err
 		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.As(err, &network):
 			return nil
 		case err != nil:
@@ -153,6 +157,28 @@ func (f flushing) Read(b []byte) (int, error) {
 		return 0, err
 	}
 	return f.Conn.Read(b)
+}
+
+// talking gives up a member that is silent though it was asked something. The library asks by itself when nobody else does.
+type talking struct {
+	net.Conn
+	limit time.Duration
+	g     *guard
+}
+
+var errSilent = errors.New("cut off: it answered nothing for too long")
+
+func (t talking) Read(b []byte) (int, error) {
+	for {
+		t.Conn.SetReadDeadline(time.Now().Add(t.limit))
+		n, err := t.Conn.Read(b)
+		if n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+			return n, err
+		}
+		if t.g.waits() {
+			return 0, errSilent
+		}
+	}
 }
 
 // stalling gives up a reader at the other end that reads nothing.

@@ -103,7 +103,7 @@ func member(t testing.TB, status byte, answer func(c net.Conn, request *message)
 func options(seeds ...string) *Options {
 	return &Options{
 		Seeds: seeds, Cluster: "dev", Map: theMap,
-		Dial: patience, Greet: patience, Stall: patience, MaxReply: 2 * MaxFrame,
+		Dial: patience, Greet: patience, Stall: patience, Silence: patience, MaxReply: 2 * MaxFrame,
 	}
 }
 

@@ -33,6 +33,9 @@ type Options struct {
 	// Stall is how long a member or the library may take to read what was written to it.
 	Stall time.Duration
 
+	// Silence is how long a member may send nothing while a request waits.
+	Silence time.Duration
+
 	// MaxReply bounds what one message of a member may take in memory, in bytes.
 	MaxReply int
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -88,6 +89,37 @@ func TestAMemberThatDoesNotAnswerIsGivenUp(t *testing.T) {
 	}
 	if took := time.Since(began); took > patience/2 {
 		t.Errorf("it took %v", took)
+	}
+}
+
+func TestAMemberThatIsSilentThoughItWasAskedIsCutOffAndOneThatWasNotAskedIsNot(t *testing.T) {
+	t.Parallel()
+	var answered atomic.Bool
+	srv, _ := member(t, accepted, func(c net.Conn, m *message) {
+		c.Write(frames(getKind|answerTo, m.id(), 0, 13, nothing))
+		answered.Store(true)
+		io.Copy(io.Discard, c)
+	})
+	o := options(srv.Addr())
+	o.Silence = 200 * time.Millisecond
+	r := start(t, o)
+	l := join(t, r, r.Secret())
+	began := time.Now()
+	if _, err := l.ask(t, getKind, 1); err != nil || !answered.Load() {
+		t.Fatal(err)
+	}
+	l.SetReadDeadline(time.Now().Add(5 * o.Silence))
+	if _, err := l.read(); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatalf("the connection ended, and nobody asked: %v, %v", err, r.Failure(began))
+	}
+	l.SetReadDeadline(time.Now().Add(patience))
+	_, err := l.Write(frames(getKind, 2, 0, 24, text(theMap)))
+	must(t, err)
+	if _, err := l.read(); !errors.Is(err, io.EOF) {
+		t.Errorf("%v", err)
+	}
+	if err := r.Failure(began); !errors.Is(err, errSilent) {
+		t.Errorf("the reason: %v", err)
 	}
 }
 
