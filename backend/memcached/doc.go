@@ -2,16 +2,23 @@
 //
 //	store, err := memcached.Open(ctx, "memcached://10.0.0.1:11211,10.0.0.2:11211?timeout=250ms", nil)
 //
-// Importing it makes backend.Open know memcached:// URLs. Open succeeds while servers are down. The parameters of a URL
-// are timeout, connections, item_size and pool: see [Options].
+// Importing it makes backend.Open know memcached:// and memcacheds:// URLs, the latter for TLS; user:password@ is for servers
+// with authentication of the text protocol (-Y). Open succeeds while servers are down. The parameters of a URL are timeout,
+// connections, item_size, pool, tls_ca, tls_cert, tls_key and tls_server_name: see [Options].
 //
 // # Pool
 //
 // Rendezvous hashing of what is between a key's braces, of the whole key if it has none, decides which server owns it.
 // The order of the servers in the URL does not matter; their names do: every process has to write them alike. A server
 // that is down is backend.ErrUnavailable for its keys, and nobody takes them over: nodes that disagree on who is down
-// would otherwise use two servers for one key. The pool is fixed. To add or remove a server, give the pool a new name:
-// it is part of every stored key, so what a server kept from its time in an earlier pool is never read.
+// would otherwise use two servers for one key.
+//
+// Without more the pool is fixed. To add or remove a server, give the pool a new name: it is part of every stored key, so
+// what a server kept from its time in an earlier pool is never read.
+//
+// With Options.Membership the list of servers is in a register that all processes share, such as invalidation.Register on
+// their bus, and [SetServers] changes it while they work. Keys that stay on their server keep their records; nothing stale
+// is served at any time, whatever fails. docs/memcached.md has the protocol, and what it costs.
 //
 // # Consistency
 //
@@ -32,7 +39,7 @@
 //   - memcached counts TTLs in whole seconds and may end up to one early, so records are kept up to two seconds longer
 //     than asked for; the expiry in the record's header is what counts. TTLs above 30 days are sent as absolute time.
 //   - Timeout counts for a whole call, large batches included.
-//   - Servers with authentication (-Y) or TLS (-Z) are not supported yet.
+//   - Over TLS and with users, few connections are made at a time: a burst waits for those that are there.
 //
 // # Counters
 //
@@ -43,6 +50,12 @@
 //
 // Counter, Limiter, Statser, Identifier (the identity is the incarnation) and Native. memcached cannot list its keys, so
 // Scan and DeletePrefix answer backend.ErrUnsupported.
+//
+// # Errors
+//
+// An error of a server names it and the cause, is backend.ErrUnavailable, and holds no password. A server that does not take
+// the user is [ErrCredentials] too; what is wrong with a certificate errors.As finds, as of crypto/x509. While it is not known
+// who is in the pool, errors name the pool instead of a server.
 //
 // # As
 //

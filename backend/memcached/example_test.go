@@ -20,3 +20,19 @@ func ExampleOpen() {
 	fmt.Println(store)
 	// Output: memcached://cache-a:11211,cache-b:11211
 }
+
+// The list of servers is in a register that all processes share, and one of them adds a server.
+func ExampleSetServers() {
+	ctx := context.Background()
+	var register memcached.Membership // such as that of invalidation.Register(bus, "pool")
+
+	store, err := memcached.Open(ctx, "memcached://10.0.0.1,10.0.0.2", &memcached.Options{Membership: register})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer store.Close()
+	if err := memcached.SetServers(ctx, store, "10.0.0.1", "10.0.0.2", "10.0.0.3"); err != nil {
+		fmt.Println(err)
+	}
+}

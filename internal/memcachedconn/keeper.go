@@ -2,7 +2,6 @@ package memcachedconn
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -21,6 +20,7 @@ type keeper struct {
 	mu      sync.Mutex
 	next    *round // guarded by mu; the load that has not begun
 	mending bool   // guarded by mu; somebody of this node finishes a change
+	trouble error  // guarded by mu; why the last one who did so failed
 
 	// The rest belongs to the goroutine.
 	servers map[string]*Server // of the roster
@@ -245,12 +245,23 @@ func (k *keeper) mend(f func(ctx context.Context) error) {
 	k.tasks.Go(func() { // ends with p.ctx; Close joins it
 		err := f(k.pool.ctx)
 		k.mu.Lock()
-		k.mending = false
+		k.mending, k.trouble = false, err // calls report it; it is tried again as long as loads show that it is needed
 		k.mu.Unlock()
-		if err != nil && !errors.Is(err, context.Canceled) {
-			// It is tried again as long as loads show that it is needed; calls fail with the loads' errors meanwhile.
-			return
+		if err == nil {
+			k.kick()
 		}
-		k.kick()
 	})
+}
+
+// why returns why there is no news, given what the last load said.
+func (k *keeper) why(err error) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	switch {
+	case err != nil:
+		return err
+	case k.trouble != nil:
+		return k.trouble
+	}
+	return errNoAnswer
 }

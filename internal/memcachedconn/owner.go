@@ -2,7 +2,6 @@ package memcachedconn
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -130,10 +129,7 @@ func (p *Pool) known(ctx context.Context, deadline time.Time) (*standing, error)
 
 // unknown is the error of a call while it is not known who is in the pool.
 func (p *Pool) unknown(err error) error {
-	if err == nil {
-		err = errors.New("no answer in time")
-	}
-	return &UnavailableError{Server: p.name(), Cause: fmt.Errorf("who is in the pool is not known: %w", err)}
+	return &UnavailableError{Server: p.name(), Cause: fmt.Errorf("who is in the pool is not known: %w", p.keeper.why(err))}
 }
 
 func (p *Pool) name() string { return fmt.Sprintf("pool %q", p.opts.Pool) }
