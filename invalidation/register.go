@@ -55,7 +55,8 @@ func Register(b *Bus, name string) (*Registry, error) {
 //   - A node that finds an older value than it has seen, or none, puts back the one that it has seen, under a new epoch. A
 //     node that has seen neither waits for such a node, for a while.
 //
-// What remains: if no node that is alive has seen the last change, it is gone. LoadSince tells that this may be so.
+// What remains: if no node that is alive has seen the last change, it is gone, and nobody can tell. Who must not act on an old
+// value needs a mark elsewhere by which to know it, as a server of a Memcached pool has one.
 type Registry struct {
 	bus    *Bus
 	keeper Registrar
@@ -73,41 +74,33 @@ type Registry struct {
 //
 // It takes some seconds, and asks the server more than once, for a node that begins just when the server has restarted.
 func (r *Registry) Load(ctx context.Context) (value []byte, epoch uint64, err error) {
-	value, epoch, _, err = r.LoadSince(ctx)
-	return value, epoch, err
-}
-
-// LoadSince is Load, and tells the epoch that the value got when Swap stored it. If that is not its epoch now, the server has
-// restarted, or been restored or replaced since, and what was registered in between may be lost: who acted on it must take the
-// value for older than it looks. The next Swap ends that.
-func (r *Registry) LoadSince(ctx context.Context) (value []byte, epoch, since uint64, err error) {
 	signal, stop := r.Changed()
 	defer stop()
 	ctx, leave, err := r.bus.enter(ctx, r.doing("load"))
 	if err != nil {
-		return nil, 0, 0, err
+		return nil, 0, err
 	}
 	defer leave(&err)
 	for tries := 0; tries < registerTries; tries++ {
 		last := r.seen()
 		found, err := r.keeper.ReadRegister(ctx, r.name)
 		if err != nil {
-			return nil, 0, 0, err
+			return nil, 0, err
 		}
 		w := RegisterWrite{Value: found.Value, Epoch: found.Epoch, Since: found.Since}
 		switch {
 		case found.Since < last.Since: // the server forgot
 			w.Value, w.Since = bytes.Clone(last.Value), last.Since
 		case found.Epoch == 0:
-			return nil, 0, 0, nil
+			return nil, 0, nil
 		case found.Current && r.saw(found):
-			return found.Value, found.Epoch, found.Since, nil
+			return found.Value, found.Epoch, nil
 		case found.Current: // this node has seen more, while that answer was on its way
 			continue
 		case found.Since > last.Since: // this node does not know it, and somebody may know more
 			if grace := r.graceOf(found.Epoch); grace > 0 {
 				if err := await(ctx, signal, grace); err != nil {
-					return nil, 0, 0, err
+					return nil, 0, err
 				}
 				tries-- // until the grace is over
 				continue
@@ -115,13 +108,13 @@ func (r *Registry) LoadSince(ctx context.Context) (value []byte, epoch, since ui
 		}
 		epoch, written, err := r.write(ctx, w)
 		if err != nil {
-			return nil, 0, 0, err
+			return nil, 0, err
 		}
 		if written {
-			return w.Value, epoch, w.Since, nil
+			return w.Value, epoch, nil
 		}
 	}
-	return nil, 0, 0, fmt.Errorf("changed at each of %d tries: %w", registerTries, ErrUnavailable)
+	return nil, 0, fmt.Errorf("changed at each of %d tries: %w", registerTries, ErrUnavailable)
 }
 
 // await waits for a signal, for a time at most.

@@ -297,16 +297,20 @@ func registerRestored(s *suite) {
 	b := s.registry()
 	var second uint64
 	for _, r := range []*invalidation.Registry{b, s.registry()} { // neither knows what stood there before
-		value, epoch, since, err := r.LoadSince(s.Context())
-		if err != nil || string(value) != "one" || epoch <= first || since != first || r != b && epoch != second {
-			s.Fatalf("%q at epoch %d since %d, %v; want %q above and since %d, the same for both", value, epoch, since, err, "one", first)
+		value, epoch := s.load(r)
+		if value != "one" || epoch <= first || r != b && epoch != second {
+			s.Fatalf("%q at epoch %d; want %q above %d, the same for both", value, epoch, "one", first)
 		}
 		second = epoch
 	}
-	third := s.swap(b, "two", second)
-	if _, _, since, err := b.LoadSince(s.Context()); err != nil || since != third {
-		s.Errorf("a value swapped at epoch %d stands since %d, %v", third, since, err)
+	wantSince := func(want uint64) {
+		s.Helper()
+		if found, err := keeper.ReadRegister(s.Context(), pool); err != nil || found.Since != want || !found.Current {
+			s.Errorf("%+v, %v; want one that is current and stands since %d", found, err, want)
+		}
 	}
+	wantSince(first)
+	wantSince(s.swap(b, "two", second))
 }
 
 func registerOutage(s *suite) {
