@@ -41,7 +41,11 @@ func rejections(t *testing.T, tp topology, certs *server.RedisTLS) []backendtest
 		}
 	}
 	other := certificates(t, nil)
-	list := []backendtest.Rejection{
+	denied := reject("missing-permission", tp, func(o *redis.Options) { o.Username, o.Password = reader.Name, reader.Password },
+		backend.ErrDenied, "evalsha", reader.Name)
+	denied.Calls = []string{"Add", "Swap", "Place", "Delete", "Count"}
+	return []backendtest.Rejection{
+		denied,
 		reject("wrong-ca", tp, func(o *redis.Options) { o.TLS = other.Authority.ClientConfig(certs.Leaf) }, nil, "unknown authority"),
 		reject("expired", served("expired", &testcert.LeafOptions{NotAfter: time.Now().Add(-time.Minute)}), nil, nil, "expired"),
 		reject("wrong-host", served("elsewhere", &testcert.LeafOptions{Hosts: []string{"elsewhere.test"}}), nil, nil, "127.0.0.1"),
@@ -52,5 +56,4 @@ func rejections(t *testing.T, tp topology, certs *server.RedisTLS) []backendtest
 		reject("wrong-password", tp, func(o *redis.Options) { o.Password = "wr0ng" }, backend.ErrDenied, "WRONGPASS"),
 		reject("no-password", tp, func(o *redis.Options) { o.Username, o.Password = "", "" }, backend.ErrDenied, "NOAUTH"),
 	}
-	return list
 }
