@@ -110,6 +110,26 @@ func TestBytesPassAndAreCounted(t *testing.T) {
 	await(t, "no connection is open", func() bool { return p.Open() == 0 })
 }
 
+func TestAConnectionThatItsClientClosedIsNotOpen(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	s, err := wire.Listen(func(net.Conn) { <-release }) // and never closes
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := wire.New(s.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	defer p.Close()
+	defer close(release)
+	c := dial(t, p.Addr())
+	await(t, "it is open", func() bool { return p.Open() == 1 })
+	c.Close()
+	await(t, "it is not open", func() bool { return p.Open() == 0 })
+}
+
 func TestAHangLosesNothing(t *testing.T) {
 	t.Parallel()
 	for _, d := range []wire.Direction{wire.ToServer, wire.ToClient} {
@@ -314,7 +334,12 @@ func TestATargetMayBeReplacedOrMissing(t *testing.T) {
 	p.SetTarget(other.Addr())
 	receive(t, dial(t, p.Addr()), "other")
 	other.Close()
-	if err := ended(t, dial(t, p.Addr())); err == nil {
+	c, err := net.Dial("tcp", p.Addr())
+	if err != nil {
+		return // reset as soon as it was there
+	}
+	defer c.Close()
+	if err := ended(t, c); err == nil {
 		t.Error("a connection to a server that is not there ended in peace")
 	}
 }
