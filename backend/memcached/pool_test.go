@@ -18,6 +18,7 @@ import (
 	"github.com/strata-cache/strata/backend/record"
 	"github.com/strata-cache/strata/internal/fault/wire"
 	"github.com/strata-cache/strata/internal/memcachedconn"
+	"github.com/strata-cache/strata/internal/servertest"
 )
 
 func TestOpenNamesEveryProblem(t *testing.T) {
@@ -294,5 +295,40 @@ func TestFewConnectionsAreMadeAtATime(t *testing.T) {
 	// When the time is over, each that is given up makes room for another, whose time is over too, almost.
 	if made := silent.Accepted(); made > 40 {
 		t.Errorf("%d connections were made to a server that does not answer", made)
+	}
+}
+
+func TestConnectionsThatWereForgottenOnTheWayCostOneTimeout(t *testing.T) {
+	t.Parallel()
+	p, err := wire.New(servertest.SharedMemcached(t).Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.Close() })
+	s := open(t, "memcached://"+p.Addr()+"?timeout=1s")
+	p.Set(wire.Fault{Delay: 20 * time.Millisecond}, wire.ToClient) // so that calls overlap
+	eventually(t, "many connections", func() error {
+		var calls sync.WaitGroup
+		for range 32 {
+			calls.Go(func() { s.Get(t.Context(), "k") })
+		}
+		calls.Wait()
+		if p.Open() < 8 {
+			return errors.New("few connections")
+		}
+		return nil
+	})
+	p.Set(wire.Fault{})
+	p.CloseServers()
+	failed := 0
+	eventually(t, "a read", func() error {
+		err := s.Get(t.Context(), "k")[0].Err
+		if err != nil {
+			failed++
+		}
+		return err
+	})
+	if failed > 2 {
+		t.Errorf("%d calls waited for an answer in vain, one after the other", failed)
 	}
 }

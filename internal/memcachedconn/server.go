@@ -44,8 +44,8 @@ func (a serverAddr) String() string  { return string(a) }
 type slot struct {
 	conn   *conn
 	client *memcache.Client
-	given  bool // client has the connection
-	used   bool // by an earlier call
+	given  bool      // client has the connection
+	proven time.Time // when the last call on it ended well; zero: never
 }
 
 func newServer(p *Pool, name string) *Server {
@@ -57,7 +57,7 @@ func newServer(p *Pool, name string) *Server {
 
 		dials: make(chan struct{}, maxDials),
 		back:  make(chan struct{}, p.opts.Connections),
-		open: make(map[*slot]struct{}),
+		open:  make(map[*slot]struct{}),
 	}
 }
 
@@ -76,8 +76,7 @@ func (s *Server) do(ctx context.Context, deadline time.Time, fresh bool, o Owner
 		return false, false, s.classify(ctx, err)
 	}
 	c := sl.conn
-	reused := sl.used
-	sl.used = true
+	reused := !sl.proven.IsZero()
 	if err = c.begin(deadline); err != nil {
 		c.broken = true
 	} else {
@@ -91,12 +90,14 @@ func (s *Server) do(ctx context.Context, deadline time.Time, fresh bool, o Owner
 	sent = c.sent()
 	switch {
 	case err == nil:
+		sl.proven = time.Now()
 		s.put(sl)
 		return sent, false, nil
 	case errors.Is(err, errMoved):
 		stale = reused
 		s.dropIdle()
 	case !c.broken:
+		sl.proven = time.Now()
 		s.put(sl)
 		return sent, false, err // an answer
 	case c.reply.refusal != "":
@@ -104,6 +105,10 @@ func (s *Server) do(ctx context.Context, deadline time.Time, fresh bool, o Owner
 	case reused && ctx.Err() == nil && !isTimeout(err):
 		stale = true
 		s.dropIdle() // the server restarted, most likely
+	case reused && ctx.Err() == nil:
+		// Whatever lies between may have forgotten the connections. Those that answered since this call began are kept:
+		// when a server is merely slow, new connections would make it slower.
+		s.dropUnproven(deadline.Add(-s.pool.opts.Timeout))
 	}
 	s.drop(sl)
 	var reply *ReplyError
@@ -257,6 +262,22 @@ func (s *Server) dropIdle() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.dropIdleLocked()
+}
+
+// dropUnproven drops idle connections on which nothing ended well since then.
+func (s *Server) dropUnproven(since time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	kept := s.idle[:0]
+	for _, sl := range s.idle {
+		if sl.proven.Before(since) {
+			s.dropLocked(sl)
+		} else {
+			kept = append(kept, sl)
+		}
+	}
+	clear(s.idle[len(kept):])
+	s.idle = kept
 }
 
 func (s *Server) dropIdleLocked() {
