@@ -91,7 +91,7 @@ var ttlRules = []rule{
 				}
 				return nil
 			})
-			if end := expiry.Add(record.FenceSlack + tolerance + time.Second); time.Now().After(end) {
+			if end := expiry.Add(record.FenceSlack + tolerance + pause); time.Now().After(end) {
 				t.Errorf("the fence lived until %v after its expiry", time.Since(expiry))
 			}
 			want(t, e.store, k, b)

@@ -198,7 +198,7 @@ func TestHooksKnowOfLostDataBeforeAnyReply(t *testing.T) {
 	for i := range keys {
 		keys[i] = fmt.Sprint(i)
 	}
-	for range 50 {
+	for range 10 {
 		for _, key := range keys {
 			add(t, s, key, time.Hour, nil)
 		}
@@ -222,7 +222,7 @@ func TestHooksKnowOfLostDataBeforeAnyReply(t *testing.T) {
 
 // The bound is of the heap, not of what callers gave.
 func TestTheHeapStaysWithinTheBound(t *testing.T) { // not parallel: it measures the heap
-	const bound = 16 << 20
+	const bound = 4 << 20
 	for _, size := range []int{0, 70, 1000, 5000, 40_000} {
 		before := heap()
 		s := memory.New(&memory.Options{MaxBytes: bound})
