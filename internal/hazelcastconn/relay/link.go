@@ -117,7 +117,7 @@ func (r *Relay) requests(library, upstream net.Conn, g *guard) {
 	}
 }
 
-// answers returns why a member was cut off, nil where it or the library ended the connection.
+// answers returns why the member or the relay ended the connection, nil where it was the library.
 func (r *Relay) answers(upstream, library net.Conn, g *guard) error {
 	w := bufio.NewWriterSize(stalling{library, r.opts.Stall}, bufferSize)
 	asked := talking{upstream, r.opts.Silence, g}
@@ -126,10 +126,12 @@ func (r *Relay) answers(upstream, library net.Conn, g *guard) error {
 		m, err := from.read()
 		var network net.Error
 		switch {
+		case errors.Is(err, net.ErrClosed):
+			return nil
 		case errors.Is(err, errSilent):
 			return err
 		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.As(err, &network):
-			return nil
+			return fmt.Errorf("the member ended the connection: %w", hidden(err))
 		case err != nil:
 			return fmt.Errorf("cut off: it sent %w", err)
 		}
@@ -153,8 +155,8 @@ type flushing struct {
 }
 
 func (f flushing) Read(b []byte) (int, error) {
-	if err := f.w.Flush(); err != nil {
-		return 0, err
+	if f.w.Flush() != nil {
+		return 0, net.ErrClosed // by the other side
 	}
 	return f.Conn.Read(b)
 }

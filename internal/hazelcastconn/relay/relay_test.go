@@ -123,6 +123,29 @@ func TestAMemberThatIsSilentThoughItWasAskedIsCutOffAndOneThatWasNotAskedIsNot(t
 	}
 }
 
+func TestWhoEndedAConnectionIsKnown(t *testing.T) {
+	t.Parallel()
+	srv, _ := member(t, accepted, func(net.Conn, *message) {}) // and it closes
+	r := start(t, options(srv.Addr()))
+	began := time.Now()
+	if _, err := join(t, r, r.Secret()).ask(t, getKind, 1); !errors.Is(err, io.EOF) {
+		t.Errorf("%v", err)
+	}
+	if err := r.Failure(began); err == nil || !strings.Contains(err.Error(), srv.Addr()+": the member ended the connection") {
+		t.Errorf("the member ended it: %v", err)
+	}
+	patient, _ := member(t, accepted, func(c net.Conn, _ *message) { io.Copy(io.Discard, c) })
+	r = start(t, options(patient.Addr()))
+	l := join(t, r, r.Secret())
+	_, err := l.read()
+	must(t, err)
+	l.Close()
+	must(t, r.Close())
+	if err := r.Failure(began); err != nil {
+		t.Errorf("the library ended it: %v", err)
+	}
+}
+
 func TestProbeEndsWithItsContextAndItsErrorIsNotTheContexts(t *testing.T) {
 	t.Parallel()
 	silent, err := wire.Listen(func(c net.Conn) { io.Copy(io.Discard, c) })
