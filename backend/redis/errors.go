@@ -32,9 +32,9 @@ func (d *store) explain(what, server string, err error) error {
 	switch {
 	case redisconn.Denied(err):
 		return fmt.Errorf("redis: %s: %w", what, d.conn.Explain(server, err))
-	case !d.conn.Clustered() && goredis.HasErrorPrefix(err, "MOVED "):
+	case !d.conn.Clustered() && redisconn.HasPrefix(err, "MOVED "):
 		return fmt.Errorf("redis: %s: %s: the server is a member of a cluster: open it as redis-cluster:// (%w): %w", what, server, err, sentinel.ErrUnavailable)
-	case goredis.HasErrorPrefix(err, "WRONGTYPE"):
+	case redisconn.HasPrefix(err, "WRONGTYPE"):
 		return fmt.Errorf("redis: %s: %s: %w: %w", what, server, errWrongType, err)
 	case isReply(err), errors.As(err, new(senseless)):
 		return fmt.Errorf("redis: %s: %s: %w", what, server, redisconn.Classify(err))
@@ -56,7 +56,7 @@ func didNothing(err error) bool {
 		return true
 	}
 	for _, prefix := range harmless {
-		if goredis.HasErrorPrefix(err, prefix) {
+		if redisconn.HasPrefix(err, prefix) {
 			return true
 		}
 	}

@@ -119,7 +119,7 @@ func (d *store) readOne(ctx context.Context, n *redisconn.Node, key string) driv
 // apart reports whether a server refused several keys for what may concern one of them only: one that the user may not
 // read, or that is on its way to another member of the cluster.
 func apart(err error) bool {
-	return goredis.HasErrorPrefix(err, "NOPERM") || goredis.HasErrorPrefix(err, "TRYAGAIN")
+	return redisconn.HasPrefix(err, "NOPERM") || redisconn.HasPrefix(err, "TRYAGAIN")
 }
 
 // together says which keys one command asks for: all, or in a cluster those of a slot.

@@ -7,6 +7,8 @@ import (
 	"encoding/hex"
 
 	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/strata-cache/strata/internal/redisconn"
 )
 
 //go:embed apply.lua
@@ -41,4 +43,4 @@ func (s script) command(ctx context.Context, whole bool, key string, args []any)
 	return goredis.NewCmd(ctx, append(all, args...)...)
 }
 
-func isNoScript(err error) bool { return goredis.HasErrorPrefix(err, "NOSCRIPT") }
+func isNoScript(err error) bool { return redisconn.HasPrefix(err, "NOSCRIPT") }

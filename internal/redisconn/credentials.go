@@ -3,8 +3,6 @@ package redisconn
 import (
 	"context"
 	"errors"
-
-	"github.com/redis/go-redis/v9"
 )
 
 // askForCredentials calls the user's function for a new connection.
@@ -34,5 +32,5 @@ func (e *credentialsError) Unwrap() error {
 
 // refusedCredentials reports whether a server refused what a new connection authenticated with, so that nothing was sent.
 func refusedCredentials(err error) bool {
-	return redis.HasErrorPrefix(err, "WRONGPASS") || redis.HasErrorPrefix(err, "NOAUTH") || redis.HasErrorPrefix(err, "invalid password")
+	return HasPrefix(err, "WRONGPASS") || HasPrefix(err, "NOAUTH") || HasPrefix(err, "invalid password")
 }

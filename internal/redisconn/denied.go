@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/strata-cache/strata/internal/sentinel"
 )
 
@@ -29,7 +27,7 @@ var denials = []struct {
 // nothing was done.
 func Denied(err error) bool {
 	for _, d := range denials {
-		if redis.HasErrorPrefix(err, d.prefix) {
+		if HasPrefix(err, d.prefix) {
 			return true
 		}
 	}
@@ -43,7 +41,7 @@ func (c *Conn) Explain(server string, err error) error {
 		return err
 	}
 	for _, d := range denials {
-		if !redis.HasErrorPrefix(err, d.prefix) {
+		if !HasPrefix(err, d.prefix) {
 			continue
 		}
 		text := fmt.Sprintf("%s: %s: %s: %v", server, c.user(), d.meaning, err)

@@ -73,7 +73,7 @@ func classOf(err error) class {
 		return ofContext
 	case errors.As(err, &reply):
 		for _, prefix := range refusals {
-			if redis.HasErrorPrefix(err, prefix) && !redis.HasErrorPrefix(err, "BUSYGROUP") {
+			if HasPrefix(err, prefix) && !HasPrefix(err, "BUSYGROUP") {
 				return unreachable
 			}
 		}
@@ -87,6 +87,23 @@ func classOf(err error) class {
 	default:
 		return answered // what fn itself made of an answer
 	}
+}
+
+// HasPrefix reports whether err is, or wraps, an answer of the server that begins so. What a script passed on counts as if the
+// command had been sent alone: Redis 6 puts its line in front of it.
+func HasPrefix(err error, prefix string) bool {
+	var reply redis.Error
+	if !errors.As(err, &reply) {
+		return false
+	}
+	text := strings.TrimPrefix(reply.Error(), "ERR ")
+	if strings.HasPrefix(text, "@user_script: ") || strings.HasPrefix(text, "Error running script") {
+		if at := strings.LastIndex(text, "@user_script: "); at >= 0 {
+			text = strings.TrimLeft(text[at+len("@user_script: "):], "0123456789")
+			text = strings.TrimPrefix(strings.TrimPrefix(text, ": "), "-")
+		}
+	}
+	return strings.HasPrefix(text, prefix)
 }
 
 func isNet(err error) bool {

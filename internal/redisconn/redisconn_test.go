@@ -168,7 +168,10 @@ func TestRefusalsAreUnavailableAndAnswersAreNot(t *testing.T) {
 			return c.Client().Eval(ctx, "return redis.error_reply(ARGV[1])", nil, text).Err()
 		})
 	}
-	for text, want := range map[string]bool{"READONLY no": true, "LOADING yes": true, "WRONGTYPE k": false, "BUSYGROUP x": false, "NOAUTH x": false} {
+	for text, want := range map[string]bool{"READONLY no": true, "LOADING yes": true, "WRONGTYPE k": false, "BUSYGROUP x": false, "NOAUTH x": false,
+		"@user_script: 10: -READONLY no": true, "@user_script: 10: @user_script: 10: -OOM no": true, // of scripts on Redis 6
+		"Error running script (call to f_0f): @user_script:14: @user_script: 14: -OOM no": true, "x @user_script: 1: -OOM": false,
+	} {
 		if got := errors.Is(reply(text), sentinel.ErrUnavailable); got != want {
 			t.Errorf("%s: unavailable %v, want %v", text, got, want)
 		}

@@ -144,8 +144,8 @@ func redirection(err error) (to elsewhere, ok bool) {
 	if err == nil {
 		return to, false
 	}
-	to.asking = redis.HasErrorPrefix(err, "ASK ")
-	if !to.asking && !redis.HasErrorPrefix(err, "MOVED ") {
+	to.asking = HasPrefix(err, "ASK ")
+	if !to.asking && !HasPrefix(err, "MOVED ") {
 		return to, false
 	}
 	fields := strings.Fields(err.Error())

@@ -95,7 +95,7 @@ func (t *transport) evalAt(ctx context.Context, n *redisconn.Node, send func(con
 	}
 	reply, err := redisconn.DoAt(ctx, t.conn, n, func(ctx context.Context) (any, error) {
 		cmd := run(ctx, "evalsha", s.digest)
-		if redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") {
+		if redisconn.HasPrefix(cmd.Err(), "NOSCRIPT") {
 			cmd = run(ctx, "eval", s.source)
 		}
 		return cmd.Result()
