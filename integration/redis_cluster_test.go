@@ -31,7 +31,7 @@ func TestASlotMovesUnderLoadAndNobodyNotices(t *testing.T) {
 	t.Parallel()
 	c := servertest.RedisCluster(t, &server.ClusterOptions{NodeTimeout: 20 * time.Second})
 	tags, _ := spreadTags(t, c, 3)
-	l := startLoad(t, loadKeys(16, tags...), openStore(t, c.URL()), openStore(t, c.URL()))
+	l := startLoad(t, loadKeys(16, tags...), openStore(t, c.URL()+patient), openStore(t, c.URL()+patient))
 	l.run(t, 0)
 
 	ctx, moves := t.Context(), 0

@@ -40,7 +40,7 @@ func settled(t testing.TB, l *ledger, what string, o outage, at func(key string)
 func TestASingleRedisIsKilledUnderLoadAndComesBackWithItsData(t *testing.T) {
 	t.Parallel()
 	srv := servertest.Redis(t, &server.RedisOptions{Persist: true})
-	l := startLoad(t, loadKeys(16, "a", "b"), openStore(t, srv.URL()), openStore(t, srv.URL()))
+	l := startLoad(t, loadKeys(16, "a", "b"), openStore(t, srv.URL()+patient), openStore(t, srv.URL()+patient))
 	l.run(t, loadFor(t, time.Second))
 	o := outage{before: time.Now()}
 	must(t, srv.Kill())
@@ -61,7 +61,7 @@ func TestAPrimaryOfAClusterIsKilledUnderLoad(t *testing.T) {
 		tag, _, _ := strings.Cut(strings.TrimPrefix(key, "load:{"), "}")
 		return owners[tag] == victim
 	}
-	l := startLoad(t, loadKeys(8, list...), openStore(t, c.URL()), openStore(t, c.URL()))
+	l := startLoad(t, loadKeys(8, list...), openStore(t, c.URL()+patient), openStore(t, c.URL()+patient))
 	l.run(t, loadFor(t, 2*time.Second))
 
 	o := outage{before: time.Now()}
@@ -87,7 +87,7 @@ func TestAPrimaryOfAClusterIsKilledUnderLoad(t *testing.T) {
 func TestThePrimaryUnderSentinelsIsKilledUnderLoad(t *testing.T) {
 	t.Parallel()
 	g := servertest.Sentinel(t)
-	l := startLoad(t, loadKeys(16, "a", "b"), openStore(t, g.URL()), openStore(t, g.URL()))
+	l := startLoad(t, loadKeys(16, "a", "b"), openStore(t, g.URL()+patient), openStore(t, g.URL()+patient))
 	l.run(t, loadFor(t, 2*time.Second))
 
 	old, err := g.Primary(t.Context())
@@ -133,24 +133,27 @@ func (l *fleetLoad) flushes() (counts []uint64) {
 func TestCachesOutliveAFailoverAndDoNotBelieveTheOldPrimary(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
+		timeout    string
 		fail, back func(t testing.TB, old *server.Server)
 		deaf       time.Duration // for how long clients may go on with the old primary, which answers them
 	}{
 		"killed": {
-			fail: func(t testing.TB, old *server.Server) { must(t, old.Kill()) },
-			back: func(t testing.TB, old *server.Server) { must(t, old.Restart(t.Context())) }, // empty, and as a primary
+			timeout: patient,
+			fail:    func(t testing.TB, old *server.Server) { must(t, old.Kill()) },
+			back:    func(t testing.TB, old *server.Server) { must(t, old.Restart(t.Context())) }, // empty, and as a primary
 		},
 		"paused": {
-			fail: func(t testing.TB, old *server.Server) { must(t, old.Pause()) },
-			back: func(t testing.TB, old *server.Server) { must(t, old.Resume()) }, // as a primary with its old connections
+			timeout: "?timeout=1s", // within which a call to the paused server fails
+			fail:    func(t testing.TB, old *server.Server) { must(t, old.Pause()) },
+			back:    func(t testing.TB, old *server.Server) { must(t, old.Resume()) }, // as a primary with its old connections
 		},
-		"cut off from the sentinels": {fail: deafen, back: hear, deaf: 2 * time.Second},
+		"cut off from the sentinels": {timeout: patient, fail: deafen, back: hear, deaf: 2 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			// The clients have a user of their own, so that they keep their access when the sentinels lose theirs.
 			g := servertest.Sentinel(t, &server.SentinelOptions{Node: server.RedisOptions{Users: []server.RedisUser{{Name: "app", Password: "app"}}}})
-			l := startFleet(t, strings.Replace(g.URL(), "://", "://app:app@", 1), 3, 60)
+			l := startFleet(t, strings.Replace(g.URL(), "://", "://app:app@", 1)+c.timeout, 3, 60)
 			l.run(t, loadFor(t, 3*time.Second))
 
 			old, err := g.Primary(t.Context())
@@ -202,7 +205,7 @@ func hear(t testing.TB, old *server.Server) {
 func TestCachesOutliveTheDeathOfThePrimaryThatHasTheirBus(t *testing.T) {
 	t.Parallel()
 	c := servertest.RedisCluster(t, &server.ClusterOptions{NodeTimeout: time.Second})
-	l := startFleet(t, c.URL(), 3, 60)
+	l := startFleet(t, c.URL()+patient, 3, 60)
 	l.run(t, loadFor(t, 3*time.Second))
 
 	slot := server.Slot("{strata:" + redisbus.DefaultName + "}:log") // where redisbus has its log unless it is told otherwise

@@ -17,6 +17,9 @@ import (
 // envLoad lengthens the tests under load: a Go duration for which each goes on, instead of a few seconds.
 const envLoad = "STRATA_LOAD"
 
+// patient is for stores whose calls may not fail because the machine is busy. A server that is gone refuses at once.
+const patient = "?timeout=5s"
+
 // loadFor is for how long a load runs in each phase of its test.
 func loadFor(t testing.TB, short time.Duration) time.Duration {
 	t.Helper()
