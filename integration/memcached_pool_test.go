@@ -129,6 +129,34 @@ func TestAMemcachedServerOfThreeDiesUnderLoadComesBackAndIsReplaced(t *testing.T
 	l.report(t)
 }
 
+func TestAMemcachedPoolOutlivesTheRedisThatForgetsIt(t *testing.T) {
+	t.Parallel()
+	redis := servertest.Redis(t)
+	servers := []*server.Server{servertest.Memcached(t), servertest.Memcached(t), servertest.Memcached(t)}
+	l, stores := startPool(t, func() *invalidation.Bus {
+		bus, err := redisbus.New(openStore(t, redis.URL()), nil)
+		must(t, err)
+		return bus
+	}, 5*time.Second, servers[:2])
+	must(t, memcached.SetServers(t.Context(), stores[0], addrsOf(servers)...)) // the URL's are fewer
+	l.run(t, loadFor(t, 500*time.Millisecond))
+	must(t, redis.Kill())
+	must(t, redis.Restart(t.Context()))
+	l.quiet(t)
+	for i, s := range stores {
+		eventually(t, "all know the list of before", func() bool {
+			now, err := memcached.Servers(t.Context(), s)
+			return err == nil && len(now) == len(servers)
+		})
+		eventually(t, "a change is possible", func() bool {
+			return memcached.SetServers(t.Context(), s, addrsOf(servers[i:])...) == nil
+		})
+	}
+	l.run(t, loadFor(t, 500*time.Millisecond))
+	l.stop()
+	l.report(t)
+}
+
 // lastError is how long after then a call still failed.
 func lastError(l *fleetLoad, then time.Time) time.Duration {
 	failed := l.failed(then)

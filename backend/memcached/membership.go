@@ -17,7 +17,7 @@ import (
 // Load returns what is registered now, never something older, and its epoch: 0 if nothing is. Swap registers value under
 // the next epoch if the epoch still is the given one; after an error it may or may not have done so. Changed returns a
 // channel that gets a signal when what is registered may have changed; signals may be lost or fall together, and stop ends
-// them. All are called concurrently.
+// them. All are called concurrently, and return promptly when ctx ends.
 //
 // The register must not lose or take back what it answered to. If it does, records of before may be served until a
 // process that knows better hears of it, at the latest a quarter of Options.Lease later; that process then gives up all

@@ -10,7 +10,7 @@ import (
 )
 
 // A Membership is a register, shared by all nodes, that holds who is in a pool. It must not lose or take back what it
-// answered to. Its methods are called concurrently.
+// answered to. Its methods are called concurrently, and return promptly when ctx ends.
 type Membership interface {
 	// Load returns what is registered now, and the epoch of it: 0 if nothing is. It never returns something older than
 	// what was registered when it was called.
