@@ -35,7 +35,7 @@ func TestASlotMovesUnderLoadAndNobodyNotices(t *testing.T) {
 	l.run(t, 0)
 
 	ctx, moves := t.Context(), 0
-	for i, end := 0, time.Now().Add(loadFor(t, 5*time.Second)); time.Now().Before(end) || moves < 6; i++ {
+	for i, end := 0, time.Now().Add(loadFor(t, 4*time.Second)); time.Now().Before(end) || moves < 6; i++ {
 		slot, to := server.Slot("{"+tags[i%3]+"}"), c.Nodes()[(i+i/3+1)%3]
 		m, err := c.BeginMigration(ctx, slot, to)
 		must(t, err)

@@ -62,7 +62,7 @@ func TestAPrimaryOfAClusterIsKilledUnderLoad(t *testing.T) {
 		return owners[tag] == victim
 	}
 	l := startLoad(t, loadKeys(8, list...), openStore(t, c.URL()+patient), openStore(t, c.URL()+patient))
-	l.run(t, loadFor(t, 2*time.Second))
+	l.run(t, loadFor(t, time.Second))
 
 	o := outage{before: time.Now()}
 	end := l.lose(affected)
@@ -76,7 +76,7 @@ func TestAPrimaryOfAClusterIsKilledUnderLoad(t *testing.T) {
 	must(t, victim.Restart(t.Context())) // it comes back as a replica of its successor
 	must(t, c.AwaitOK(t.Context()))
 	back := time.Now()
-	l.run(t, loadFor(t, 2*time.Second))
+	l.run(t, loadFor(t, time.Second))
 	l.stop()
 	if late := l.failed(back); len(late) > 0 {
 		t.Errorf("%d errors after everything was back, such as: key %s: %v", len(late), late[0].key, late[0].err)
@@ -88,7 +88,7 @@ func TestThePrimaryUnderSentinelsIsKilledUnderLoad(t *testing.T) {
 	t.Parallel()
 	g := servertest.Sentinel(t)
 	l := startLoad(t, loadKeys(16, "a", "b"), openStore(t, g.URL()+patient), openStore(t, g.URL()+patient))
-	l.run(t, loadFor(t, 2*time.Second))
+	l.run(t, loadFor(t, time.Second))
 
 	old, err := g.Primary(t.Context())
 	must(t, err)
@@ -154,7 +154,7 @@ func TestCachesOutliveAFailoverAndDoNotBelieveTheOldPrimary(t *testing.T) {
 			// The clients have a user of their own, so that they keep their access when the sentinels lose theirs.
 			g := servertest.Sentinel(t, &server.SentinelOptions{Node: server.RedisOptions{Users: []server.RedisUser{{Name: "app", Password: "app"}}}})
 			l := startFleet(t, strings.Replace(g.URL(), "://", "://app:app@", 1)+c.timeout, 3, 60)
-			l.run(t, loadFor(t, 3*time.Second))
+			l.run(t, loadFor(t, 2*time.Second))
 
 			old, err := g.Primary(t.Context())
 			must(t, err)
@@ -206,7 +206,7 @@ func TestCachesOutliveTheDeathOfThePrimaryThatHasTheirBus(t *testing.T) {
 	t.Parallel()
 	c := servertest.RedisCluster(t, &server.ClusterOptions{NodeTimeout: time.Second})
 	l := startFleet(t, c.URL()+patient, 3, 60)
-	l.run(t, loadFor(t, 3*time.Second))
+	l.run(t, loadFor(t, 2*time.Second))
 
 	slot := server.Slot("{strata:" + redisbus.DefaultName + "}:log") // where redisbus has its log unless it is told otherwise
 	victim, err := c.Owner(t.Context(), slot)
