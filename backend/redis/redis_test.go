@@ -136,12 +136,10 @@ func TestAHungServerIsUnavailableWithinTheTimeout(t *testing.T) {
 	calls.Go(func() {
 		ops := []driver.Op{add("a"), add("b"), add("a")}
 		for i, e := range s.Write(t.Context(), ops...) {
-			want := driver.Unknown
-			if i == 2 {
-				want = driver.Unsent // it would have followed the first
-			}
-			if e.Outcome != want || !errors.Is(e.Err, backend.ErrUnavailable) {
-				t.Errorf("op %d: %v %v, want %v", i, e.Outcome, e.Err, want)
+			// The last would have followed the first; the others may have got no connection.
+			ok := e.Outcome == driver.Unsent || i < 2 && e.Outcome == driver.Unknown
+			if !ok || !errors.Is(e.Err, backend.ErrUnavailable) {
+				t.Errorf("op %d: %v %v", i, e.Outcome, e.Err)
 			}
 		}
 	})

@@ -59,8 +59,8 @@ func (d *store) Ping(ctx context.Context) error {
 		})
 	}
 	asking.Wait()
-	if err := ctx.Err(); err != nil && slices.Contains(failures, err) {
-		return err
+	if i := slices.IndexFunc(failures, isContext); i >= 0 {
+		return failures[i] // the caller's, as it is
 	}
 	return errors.Join(failures...)
 }

@@ -62,7 +62,7 @@ func (t *target) dialer() dialFunc {
 		own := dial
 		dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
 			conn, err := own(ctx, network, addr)
-			return conn, asDialError(network, err)
+			return conn, asDialError(network, addr, err)
 		}
 	}
 	if t.tls {
@@ -72,9 +72,15 @@ func (t *target) dialer() dialFunc {
 }
 
 // asDialError makes whatever a user's Dialer returns an error by which nothing was sent.
-func asDialError(network string, err error) error {
+func asDialError(network, addr string, err error) error {
 	if err == nil || isDial(err) {
 		return err
 	}
-	return &net.OpError{Op: "dial", Net: network, Err: err}
+	return &net.OpError{Op: "dial", Net: network, Addr: hostPort(addr), Err: err}
 }
+
+// hostPort is an address that a server announces, whatever it is dialled through.
+type hostPort string
+
+func (hostPort) Network() string  { return "tcp" }
+func (a hostPort) String() string { return string(a) }

@@ -33,7 +33,7 @@ func Classify(err error) error {
 // none was free, or the client was closed. False means unknown.
 func NotSent(err error) bool {
 	var unused *connectError
-	return isDial(err) || errors.As(err, &unused) || isOurs(err) || refusedOverTLS(err) ||
+	return isDial(err) || errors.As(err, &unused) || isOurs(err) ||
 		errors.Is(err, redis.ErrPoolTimeout) || errors.Is(err, redis.ErrPoolExhausted) ||
 		errors.Is(err, redis.ErrClosed) || errors.Is(err, sentinel.ErrClosed)
 }
@@ -139,11 +139,14 @@ func (e *unavailableError) Unwrap() []error {
 
 var errTimedOut = errors.New("timed out")
 
-// connectError says that a connection was made and must not be used.
+// connectError says that a connection was made and cannot or must not be used.
 type connectError struct{ cause error }
 
 func (e *connectError) Error() string { return "new connection: " + e.cause.Error() }
-func (e *connectError) Unwrap() error { return e.cause }
+
+// Unwrap returns a list because the library takes the outermost layer off what fails while it greets a server, unless that
+// wraps several.
+func (e *connectError) Unwrap() []error { return []error{e.cause} }
 
 // lookupError says that nobody told which servers there are.
 type lookupError struct {

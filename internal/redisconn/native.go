@@ -43,7 +43,7 @@ func (c *Conn) followPrimary() *redis.Client {
 		}
 		n, err := c.Primary(ctx, "")
 		if err != nil {
-			return nil, asDialError(network, err)
+			return nil, asDialError(network, c.target.master, err)
 		}
 		return dial(ctx, network, n.addr)
 	}

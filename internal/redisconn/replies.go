@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"sync/atomic"
 	"syscall"
 )
 
@@ -53,16 +54,36 @@ func guarding(dial dialFunc, maxValue int) dialFunc {
 
 type guardedConn struct {
 	net.Conn
-	replies replies // of the one goroutine that reads
+
+	replies replies     // of the one goroutine that reads
+	heard   atomic.Bool // something came
 }
 
 func (c *guardedConn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
+	if n > 0 && !c.heard.Load() {
+		c.heard.Store(true)
+	}
+	err = c.unheard(err)
 	if bad := c.replies.feed(b[:n]); bad != nil {
 		c.Conn.Close() // nothing after it can be understood
 		return 0, bad
 	}
 	return n, err
+}
+
+func (c *guardedConn) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	return n, c.unheard(err)
+}
+
+// unheard marks an error of a connection on which nothing ever came. The library waits for an answer to its greeting before it
+// sends a command, so none was sent.
+func (c *guardedConn) unheard(err error) error {
+	if err == nil || c.heard.Load() {
+		return err
+	}
+	return &connectError{cause: err}
 }
 
 // A guardedSocket is a guardedConn on which the library can see whether an idle connection is still open.

@@ -71,23 +71,9 @@ func overTLS(dial dialFunc, config *tls.Config) dialFunc {
 		secure := tls.Client(raw, c)
 		if err := secure.HandshakeContext(ctx); err != nil {
 			_ = raw.Close() // the error that counts is the handshake's
-			return nil, &net.OpError{Op: "dial", Net: network, Addr: raw.RemoteAddr(), Err: fmt.Errorf("TLS with %s: %w", addr, err)}
+			return nil, &net.OpError{Op: "dial", Net: network, Addr: hostPort(addr), Err: fmt.Errorf("TLS: %w", err)}
 		}
 		wrapped.Conn = secure
 		return wrapped, nil
 	}
-}
-
-// refusedOverTLS reports whether the server did not accept the client's certificate, or its lack. With TLS 1.3 the client
-// learns that when it first reads, and the server has read nothing of what was sent.
-func refusedOverTLS(err error) bool {
-	var alert tls.AlertError
-	if !errors.As(err, &alert) {
-		return false
-	}
-	switch uint8(alert) {
-	case 42, 43, 44, 45, 46, 48, 49, 116: // bad, unsupported, revoked, expired, unknown certificate; unknown CA; access denied; certificate required
-		return true
-	}
-	return false
 }
