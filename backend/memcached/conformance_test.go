@@ -56,11 +56,14 @@ func shared(h backendtest.Harness) backendtest.Harness {
 func TestConformanceOfEachTopology(t *testing.T) {
 	t.Parallel()
 	for name, start := range map[string]func(t *testing.T) backendtest.Harness{
-		"one server":    func(t *testing.T) backendtest.Harness { return harness("10s", servertest.SharedMemcached(t)) },
-		"three servers": func(t *testing.T) backendtest.Harness { return harness("10s", own(t, 3)...) },
+		"one server": func(t *testing.T) backendtest.Harness { return harness("10s", servertest.SharedMemcached(t)) },
 		"three servers of a Membership": func(t *testing.T) backendtest.Harness {
-			servers := own(t, 3)
-			return ofMembership(t, harness("10s", servers...), servers...)
+			servers, r := own(t, 3), newRegister()
+			h := harness("10s", servers...)
+			h.Open = func(t *testing.T) *backend.Store {
+				return members(t, r, memcached.Options{Timeout: h.Timeout}, servers...)
+			}
+			return h
 		},
 		"TLS and users": func(t *testing.T) backendtest.Harness {
 			srv, o := secured(t, newAuthority(t))
@@ -77,23 +80,10 @@ func TestConformanceOfEachTopology(t *testing.T) {
 	}
 }
 
-// ofMembership makes a harness's stores find their servers in a register.
-func ofMembership(t *testing.T, h backendtest.Harness, servers ...*server.Server) backendtest.Harness {
-	r := newRegister()
-	h.Open = func(t *testing.T) *backend.Store {
-		return members(t, r, memcached.Options{Timeout: h.Timeout}, servers...)
-	}
-	return h
-}
-
 func TestConformanceInOutages(t *testing.T) {
 	for name, start := range map[string]func(t *testing.T) backendtest.Harness{
 		"one server":    func(t *testing.T) backendtest.Harness { return harness("500ms", own(t, 1)...) },
 		"three servers": func(t *testing.T) backendtest.Harness { return harness("500ms", own(t, 3)...) },
-		"three servers of a Membership": func(t *testing.T) backendtest.Harness {
-			servers := own(t, 3)
-			return ofMembership(t, harness("500ms", servers...), servers...)
-		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel() // with each other only: their timeouts are short

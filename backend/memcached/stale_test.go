@@ -131,7 +131,7 @@ func TestNothingIsStaleWhateverHappensToThePool(t *testing.T) {
 	all := keys(24)
 	histories := make([]history, len(all))
 
-	ctx, stop := context.WithTimeout(t.Context(), 8*time.Second)
+	ctx, stop := context.WithTimeout(t.Context(), 5*time.Second)
 	defer stop()
 	var hits atomic.Int64
 	var workers sync.WaitGroup
@@ -139,6 +139,7 @@ func TestNothingIsStaleWhateverHappensToThePool(t *testing.T) {
 		workers.Go(func() { // ends with ctx
 			rng := rand.New(rand.NewPCG(seed, uint64(i)))
 			for ctx.Err() == nil {
+				pauseFor(ctx, time.Duration(rng.IntN(2000))*time.Microsecond)
 				k := rng.IntN(len(all))
 				s := nodes[rng.IntN(len(nodes))].store
 				if rng.IntN(5) == 0 {
