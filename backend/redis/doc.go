@@ -25,11 +25,10 @@
 // have it. Nothing else is ever sent twice. Several ops of one Write travel as a pipeline; more than 512, or ops of more
 // than 4 MiB, or a second op at a key, begin another, which is not sent if the server did not answer the one before.
 //
-// The outcome of a write is Unsent if no connection was made, or if the server answered with an error of which is known
-// that it did nothing: it is out of memory (OOM), a replica (READONLY), loading, refuses the password, and the like. In all
-// these cases but a key of a foreign type the error is backend.ErrUnavailable and says the cause. Where the connection broke
-// or the answer did not come, the outcome is Unknown; so it is when the time ran out before a connection was there.
-//
+// The outcome of a write is Unsent if no connection was made or could be used, or if the server answered with an error of which
+// is known that it did nothing: it is out of memory (OOM), a replica (READONLY), loading, refuses the password, and the like. In
+// all these cases but a key of a foreign type the error is backend.ErrUnavailable and says the cause. Where the connection broke
+// or the answer did not come, the outcome is Unknown; so it may be when the time ran out before a connection was there.
 // A user who may not do what was asked gets backend.ErrDenied, and the outcome is Unsent.
 //
 // # Server

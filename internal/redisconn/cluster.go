@@ -127,7 +127,10 @@ func (m *members) ask(ctx context.Context) error {
 				a := answer{from: addr}
 				var n *Node
 				if n, a.err = m.nodes.get(addr, plain); a.err == nil {
-					a.slots, a.err = n.client.ClusterSlots(ctx).Result()
+					// Not CLUSTER SHARDS, which Redis 6 lacks.
+					cmd := redis.NewClusterSlotsCmd(ctx, "cluster", "slots")
+					_ = n.client.Process(ctx, cmd) // the command has the error
+					a.slots, a.err = cmd.Result()
 				}
 				answers <- a
 			})

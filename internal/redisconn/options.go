@@ -93,7 +93,7 @@ func (o *Options) resolve() (Options, error) {
 	}
 	var problems []error
 	bad := func(field string, value any, rule string) {
-		problems = append(problems, fmt.Errorf("Options.%s is %v: %s", field, value, rule))
+		problems = append(problems, fmt.Errorf("%s is %v: %s", "Options."+field, value, rule))
 	}
 	for _, d := range []struct {
 		name  string
