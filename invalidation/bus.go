@@ -38,8 +38,8 @@ type Bus struct {
 	registers map[string]*Registry
 	closed    bool
 
-	// dispatch is held by the receive goroutine while it calls handlers, so that Attachment.Close can wait for them. It
-	// guards nothing else.
+	// dispatch is held by the receive goroutine while it looks handlers up and calls them, so that Attachment.Close can wait
+	// for them. It guards nothing else.
 	dispatch sync.Mutex
 
 	ctx    context.Context // of the goroutines; ends in Close
@@ -52,6 +52,17 @@ type Bus struct {
 // New starts a bus on a transport, which it owns and closes. The caller closes the bus. It does not wait for a subscription:
 // until there is one, no cache is trusted.
 func New(t Transport, o *Options) *Bus {
+	b := newBus(t, o)
+	// Close stops all four: b.ctx ends the first three, the queue's closing the last. It joins them by b.work and queue.idle.
+	b.work.Go(b.receive)
+	b.work.Go(b.heartbeats)
+	b.work.Go(b.sendHints)
+	go b.publish()
+	return b
+}
+
+// newBus returns a bus whose goroutines do not run yet.
+func newBus(t Transport, o *Options) *Bus {
 	if o == nil {
 		o = &Options{}
 	}
@@ -71,12 +82,6 @@ func New(t Transport, o *Options) *Bus {
 	b.hints.init()
 	b.changes.init()
 	b.echoes.init()
-
-	// Close stops all four: b.ctx ends the first three, the queue's closing the last. It joins them by b.work and queue.idle.
-	b.work.Go(b.receive)
-	b.work.Go(b.heartbeats)
-	b.work.Go(b.sendHints)
-	go b.publish()
 	return b
 }
 
@@ -171,7 +176,7 @@ func (b *Bus) emit(e Event) {
 	switch e.Kind {
 	case EventMismatch:
 		level = slog.LevelError
-	case EventFlush:
+	case EventFlush, EventReplay:
 		level = slog.LevelInfo
 	}
 	b.log.Log(context.Background(), level, "invalidation: "+e.String(), "node", b.node.String())

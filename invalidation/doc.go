@@ -13,8 +13,10 @@
 //
 // All nodes append to one log, and all hear it. The step that publishes a frame gives it its [Position]: the incarnation of
 // the log and the next number. So there is one order for all publishers, and a node that sees n+1 after n has missed
-// nothing. A node that cannot say so tells its caches to flush: after a skipped position, a new subscription, another
-// incarnation, or a frame that it cannot read, which shows as a skipped position. Frames that were seen are ignored.
+// nothing. Frames that were seen are ignored. A node that skipped positions, because a frame was lost or a subscription was cut,
+// asks the log for just those frames, if the transport keeps them ([Replayer]), and applies them as if they had come. It tells
+// its caches to flush where it cannot know what it missed, or cannot have it again: at its first subscription, at another
+// incarnation however far that has come, where the log no longer reaches back, or at a frame that it cannot read.
 //
 // # Trust
 //
@@ -29,7 +31,7 @@
 //	 │   Trust(T): what I hold was valid at T, so serve it until T + MaxStaleness
 //	 │◀── 18: Apply ──────│
 //
-// Only heartbeats sent after the last flush count. A cache whose deadline has passed serves nothing from memory until the
+// Only heartbeats sent after the last flush count, and none while the node is catching up. A cache whose deadline has passed serves nothing from memory until the
 // next one comes back; it reads the remote tier, which is always right. When nothing comes back for the smallest bound,
 // the transport's subscription is replaced: a connection may be dead without anybody telling.
 //
@@ -47,7 +49,7 @@
 // # Guarantees
 //
 //   - A handler hears the messages of its cache in the order of the log, from one goroutine, own ones included and marked.
-//   - Between two messages that it did not hear because they were lost, or before anything announced later, it hears Flush.
+//   - What it cannot hear because it was lost for good is told by Flush, before anything announced later.
 //   - After Trust(sent), everything that was acknowledged before sent has been applied.
 //   - An Announce that returned without error is in the log, and every node hears it, flushes, or ceases to be trusted.
 //   - An epoch of a register stands for one value for ever; [Registry] says why, and what a failover can take back.
@@ -65,6 +67,6 @@
 //
 // # Writing a transport
 //
-// Implement [Transport], and [Registrar] if it can, and run invalidationtest, as membus does; its package is the shortest
+// Implement [Transport], and [Registrar] and [Replayer] if it can, and run invalidationtest, as membus does; its package is the shortest
 // example.
 package invalidation

@@ -23,6 +23,9 @@ var (
 // half of what they must.
 var ErrAttached = errors.New("a cache of this name is attached already")
 
+// ErrGone: the log no longer holds what was missed.
+var ErrGone = errors.New("the log does not reach back to what was missed")
+
 // mismatchError says which options differ.
 type mismatchError struct{ cache, ours, theirs string }
 

@@ -90,32 +90,6 @@ func TestWhatIsNotUnderstoodIsRefused(t *testing.T) {
 	}
 }
 
-func TestTheTrackerFlushesOnAnythingButTheNextFrame(t *testing.T) {
-	t.Parallel()
-	var tr tracker
-	one, two := Incarnation{1}, Incarnation{2}
-	if v := tr.judge(Position{one, 1}); v.flush != FlushSubscribed {
-		t.Errorf("a frame before any subscription: %+v", v)
-	}
-	if reason := tr.subscribe(Position{one, 5}); reason != FlushSubscribed {
-		t.Errorf("first subscription: %q", reason)
-	}
-	for p, want := range map[Position]verdict{
-		{one, 4}: {ignore: true}, {one, 5}: {ignore: true}, {one, 6}: {}, {one, 7}: {flush: FlushGap},
-		{two, 6}: {flush: FlushIncarnation}, {two, 1}: {flush: FlushIncarnation},
-	} {
-		if v := tr.judge(p); v != want {
-			t.Errorf("%v after 5: %+v, want %+v", p, v, want)
-		}
-	}
-	if reason := tr.subscribe(Position{one, 3}); reason != FlushSubscribed || tr.at.N != 3 {
-		t.Errorf("a head that fell back: %q, at %v", reason, tr.at)
-	}
-	if reason := tr.subscribe(Position{two, 9}); reason != FlushIncarnation {
-		t.Errorf("another log: %q", reason)
-	}
-}
-
 // FuzzFrame: hostile bytes never panic, and what is accepted means the same after another trip.
 func FuzzFrame(f *testing.F) {
 	f.Add(pack(Message{Verb: VerbInvalidate, Cache: "c", Keys: []string{"k", "l"}}, Message{Verb: VerbClear, Cache: "d"})[0])

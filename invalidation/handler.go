@@ -24,11 +24,11 @@ type MismatchHandler interface {
 	Mismatched(name, theirs string)
 }
 
-// Why handlers were flushed.
+// Why handlers were flushed. After the first subscription, the first two are for what could not be had again from the log.
 const (
 	// FlushSubscribed: a subscription began, the first included; what was announced before it was not heard.
 	FlushSubscribed = "subscribed"
-	// FlushGap: a position was skipped.
+	// FlushGap: a position was skipped, or its frame could not be read.
 	FlushGap = "gap"
 	// FlushIncarnation: the log is another one than before.
 	FlushIncarnation = "incarnation"

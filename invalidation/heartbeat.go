@@ -145,8 +145,8 @@ func (b *Bus) beat(ctx context.Context) (number uint64, err error) {
 }
 
 // echo trusts, if a heartbeat of this node came back that was sent after the last flush: all that the log took before it
-// was applied, as the tracker has reached it without a gap.
-func (b *Bus) echo(number uint64, attached map[string]*Attachment) {
+// was applied, as the tracker has reached it without a gap, be it by what was delivered or by what was replayed.
+func (b *Bus) echo(number uint64) {
 	sent, known, trusted := b.beats.echo(number)
 	if !known {
 		return
@@ -157,7 +157,9 @@ func (b *Bus) echo(number uint64, attached map[string]*Attachment) {
 		return
 	}
 	b.count.trusted.Add(1)
-	for _, a := range attached {
+	b.dispatch.Lock()
+	defer b.dispatch.Unlock()
+	for _, a := range b.attachments() {
 		a.handler.Trust(sent)
 	}
 }

@@ -34,7 +34,7 @@ type EventKind uint8
 
 // What can happen to a bus.
 const (
-	// EventFlush: caches were flushed; Reason says why.
+	// EventFlush: caches were flushed; Reason says why, and Err why what was missed could not be had again, if that was tried.
 	EventFlush EventKind = iota + 1
 	// EventUnavailable: the subscription or a heartbeat failed with Err; reported once until it works again.
 	EventUnavailable
@@ -44,11 +44,13 @@ const (
 	EventDropped
 	// EventMismatch: Node attached Cache with another fingerprint; reported once for each node and fingerprint.
 	EventMismatch
+	// EventReplay: Frames frames were missed and had again, for the Reason for which caches would have been flushed.
+	EventReplay
 )
 
 var eventNames = map[EventKind]string{
 	EventFlush: "flush", EventUnavailable: "unavailable", EventSilence: "silence", EventDropped: "dropped",
-	EventMismatch: "mismatch",
+	EventMismatch: "mismatch", EventReplay: "replay",
 }
 
 // String is the kind's name.
@@ -60,6 +62,7 @@ type Event struct {
 	Reason string
 	Cache  string
 	Node   NodeID
+	Frames int
 	Err    error
 }
 
@@ -68,6 +71,9 @@ func (e Event) String() string {
 	s := e.Kind.String()
 	if e.Reason != "" {
 		s += ": " + e.Reason
+	}
+	if e.Frames > 0 {
+		s += fmt.Sprintf(" %d frames", e.Frames)
 	}
 	if e.Cache != "" {
 		s += fmt.Sprintf(" cache %q", e.Cache)

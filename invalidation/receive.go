@@ -3,6 +3,7 @@ package invalidation
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"time"
 )
@@ -22,9 +23,7 @@ func (b *Bus) receive() {
 		switch {
 		case err == nil:
 			pause, failing = firstPause, false
-			b.dispatch.Lock()
 			b.deliver(&t, d)
-			b.dispatch.Unlock()
 			continue
 		case b.ctx.Err() != nil, errors.Is(err, ErrClosed):
 			return
@@ -57,9 +56,7 @@ func (b *Bus) deliver(t *tracker, d Delivery) {
 	switch d.Kind {
 	case Subscribed:
 		b.count.subscriptions.Add(1)
-		reason := t.subscribe(d.Position)
-		b.flush(reason)
-		b.applied(t.at)
+		b.settle(t, t.subscribe(d.Position))
 		b.beatSoon()
 	case Hint:
 		c, err := decode(d.Frame)
@@ -82,35 +79,56 @@ func (b *Bus) frame(t *tracker, d Delivery) {
 		b.count.duplicates.Add(1)
 		return
 	}
-	c, err := decode(d.Frame)
-	if err != nil || c.kind == frameHint {
+	c, err := decodeEntry(d.Frame)
+	if err != nil {
 		b.drop(err) // the tracker stays: to the next frame this one is a gap
 		return
 	}
-	b.count.received.Add(1)
-	if v.flush != "" {
-		if v.flush == FlushGap {
-			b.count.gaps.Add(1)
-		}
-		b.flush(v.flush)
+	if v.reason == FlushGap {
+		b.count.gaps.Add(1)
+	}
+	if b.settle(t, v) {
 		b.beatSoon()
 	}
-	attached := b.attachments()
+	b.apply(t, c)
+}
+
+// decodeEntry decodes what stands in the log.
+func decodeEntry(frame []byte) (content, error) {
+	c, err := decode(frame)
+	if err == nil && c.kind == frameHint {
+		err = fmt.Errorf("%w: a hint has no place in the log", errFrame)
+	}
+	return c, err
+}
+
+// apply acts on the frame after the tracker's position.
+func (b *Bus) apply(t *tracker, c content) {
+	b.count.received.Add(1)
 	own := c.node == b.node
+	next := t.at
+	next.N++
+	b.dispatch.Lock()
+	attached := b.attachments()
 	for _, m := range c.messages {
 		if a := attached[m.Cache]; a != nil {
-			a.handler.Apply(d.Position, own, m)
+			a.handler.Apply(next, own, m)
 		}
 	}
-	t.advance(d.Position)
+	if c.kind == frameHeartbeat && !own {
+		b.compare(c.node, c.heartbeat.caches, attached)
+	}
+	b.dispatch.Unlock()
+	t.advance()
 	b.applied(t.at)
 	switch {
 	case c.kind == frameRegister:
 		b.changes.signal(c.topic)
 	case c.kind == frameHeartbeat && own:
-		b.echo(c.heartbeat.number, attached)
-	case c.kind == frameHeartbeat:
-		b.compare(c.node, c.heartbeat.caches, attached)
+		t.beat(c.heartbeat.number)
+	}
+	if number := t.due(); number > 0 {
+		b.echo(number)
 	}
 }
 
@@ -118,21 +136,23 @@ func (b *Bus) frame(t *tracker, d Delivery) {
 func (b *Bus) applied(p Position) { b.position.Store(&p) }
 
 // flush tells every handler and every watcher of a register that something may have been missed, and from then on trusts only
-// heartbeats yet to be sent.
-func (b *Bus) flush(reason string) {
+// heartbeats yet to be sent. failed is why it could not be had again, if that was tried.
+func (b *Bus) flush(reason string, failed error) {
 	b.changes.signalAll()
+	b.dispatch.Lock()
 	for _, a := range b.attachments() {
 		a.handler.Flush(reason)
 	}
+	b.dispatch.Unlock()
 	b.beats.forget()
 	b.count.flushed(reason)
-	b.emit(Event{Kind: EventFlush, Reason: reason})
+	b.emit(Event{Kind: EventFlush, Reason: reason, Err: failed})
 }
 
 // drop counts a frame that cannot be used.
 func (b *Bus) drop(err error) {
 	b.count.dropped.Add(1)
-	if err == nil {
+	if err == nil { // a frame of the log where a hint was due
 		err = errFrame
 	}
 	b.emit(Event{Kind: EventDropped, Err: err})

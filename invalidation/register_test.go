@@ -126,7 +126,7 @@ func TestANodeThatKnowsNothingWaitsForThoseWhoKnow(t *testing.T) {
 		}
 		go func() {
 			time.Sleep(time.Second)
-			hub.Cut() // as any news, it makes those look who wait
+			hub.Restart() // as any news, it makes those look who wait
 		}()
 		wantLoad(t, r, "seven", 9)
 		if took := time.Since(began); took != time.Second {
@@ -139,7 +139,7 @@ func TestANodeThatKnowsNothingWaitsForThoseWhoKnow(t *testing.T) {
 		go func() {
 			for range 2 * registerTries {
 				time.Sleep(10 * time.Millisecond)
-				hub.Cut()
+				hub.Restart()
 			}
 		}()
 		began = time.Now()
@@ -272,9 +272,18 @@ func TestThoseWhoWatchARegisterHearOfAllTheyMayHaveMissed(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		expect("a change whose announcement was lost, and the heartbeat that shows it", 1)
 		hub.Cut()
-		expect("a new subscription", 1)
-		stop()
+		expect("a new subscription that missed nothing", 0)
+		hub.Pause()
+		if _, _, err := a.Swap(t.Context(), []byte("3"), epoch+1); err != nil {
+			t.Fatal(err)
+		}
 		hub.Cut()
+		hub.Resume()
+		expect("a change that was given again", 1)
+		hub.Restart()
+		expect("another log", 1)
+		stop()
+		hub.Restart()
 		expect("the end of the watch", 0)
 	})
 }

@@ -18,6 +18,8 @@ type Stats struct {
 	Dropped uint64
 	// Gaps counts skipped positions seen, Subscriptions the subscriptions begun, Reconnects those replaced for silence.
 	Gaps, Subscriptions, Reconnects uint64
+	// Replays counts the times that what was missed was had again, Replayed its frames. They count as Received, too.
+	Replays, Replayed uint64
 	// Flushes counts flushes by reason.
 	Flushes map[string]uint64
 	// Trusted counts the heartbeats that extended trust.
@@ -35,7 +37,7 @@ type Stats struct {
 // counters are the running totals of a bus.
 type counters struct {
 	announced, published, received, duplicates, dropped atomic.Uint64
-	gaps, subscriptions, reconnects                     atomic.Uint64
+	gaps, subscriptions, reconnects, replays, replayed  atomic.Uint64
 	trusted, hintsLost, mismatches                      atomic.Uint64
 	lag                                                 atomic.Int64
 
@@ -59,7 +61,7 @@ func (b *Bus) Stats() Stats {
 	s := Stats{
 		Position: b.Position(), Announced: c.announced.Load(), Published: c.published.Load(), Received: c.received.Load(),
 		Duplicates: c.duplicates.Load(), Dropped: c.dropped.Load(), Gaps: c.gaps.Load(),
-		Subscriptions: c.subscriptions.Load(), Reconnects: c.reconnects.Load(), Trusted: c.trusted.Load(),
+		Replays: c.replays.Load(), Replayed: c.replayed.Load(), Subscriptions: c.subscriptions.Load(), Reconnects: c.reconnects.Load(), Trusted: c.trusted.Load(),
 		HintsLost: c.hintsLost.Load(), Mismatches: c.mismatches.Load(), Lag: time.Duration(c.lag.Load()),
 		Flushes: map[string]uint64{}, EchoAge: -1,
 	}

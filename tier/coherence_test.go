@@ -145,10 +145,11 @@ func TestASilentBusEndsLocalHitsWithinMaxStaleness(t *testing.T) {
 	})
 }
 
-func TestALostMessageFlushes(t *testing.T) {
+func TestALostMessageThatTheLogForgotFlushes(t *testing.T) {
 	t.Parallel()
 	s := sourceOf(map[int]string{1: "old", 2: "two"})
 	bubble(t, options{Policy: aside(s), MaxStaleness: time.Minute}, func(t *testing.T, env *tiertest.Env, a, b *cache) {
+		env.Hub.Reach(0)
 		want(t, b, 1, "old")
 		flushes := b.Stats().Flushes
 		env.Hub.Drop(1)

@@ -8,6 +8,7 @@
 // deliveries back (Pause, Resume), is down (Stop, Start), or loses its log and registers (Restart). It starts no goroutine, and blocks on
 // channels only, so that it works inside a testing/synctest bubble.
 //
-// Queues are bounded. A listener that falls behind by QueueLength deliveries loses them all and is subscribed anew, which
-// flushes its caches.
+// Queues are bounded. A listener that falls behind by QueueLength deliveries loses them all and is subscribed anew. What was
+// lost, to it or by a fault, is given again from the newest DefaultReach frames; beyond those (Reach sets how many there are)
+// its caches are flushed.
 package membus

@@ -10,11 +10,16 @@ import (
 // QueueLength is how many deliveries wait for a listener at most.
 const QueueLength = 4096
 
+// DefaultReach is how many frames a hub keeps to be given again.
+const DefaultReach = 4096
+
 // Hub is a log that transports of one process share. Safe for concurrent use.
 type Hub struct {
 	// mu guards everything below, and the queues of all transports. Channels are only signalled under it, without blocking.
 	mu        sync.Mutex
 	head      invalidation.Position
+	recent    [][]byte // the newest frames, up to the head; reach at most
+	reach     int
 	listeners map[*transport]struct{}
 	registers map[string]register
 	epoch     uint64 // the last that any register was given
@@ -25,7 +30,7 @@ type Hub struct {
 
 // NewHub returns a hub with an empty log.
 func NewHub() *Hub {
-	h := &Hub{listeners: map[*transport]struct{}{}, registers: map[string]register{}}
+	h := &Hub{listeners: map[*transport]struct{}{}, registers: map[string]register{}, reach: DefaultReach}
 	_, _ = rand.Read(h.head.Incarnation[:]) // never fails
 	return h
 }
@@ -52,7 +57,25 @@ func (h *Hub) Head() invalidation.Position {
 	return h.head
 }
 
-// Drop makes the next n frames of the log reach nobody. They get positions, and their publishers are told of success.
+// Reach makes the hub keep the newest n frames to be given again, in place of DefaultReach, and forget those before. With 0
+// whoever misses something has to flush.
+func (h *Hub) Reach(n int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.reach = max(n, 0)
+	h.trimLocked()
+}
+
+// trimLocked forgets what is beyond the reach; h.mu must be held.
+func (h *Hub) trimLocked() {
+	if more := len(h.recent) - h.reach; more > 0 {
+		clear(h.recent[:more])
+		h.recent = h.recent[more:]
+	}
+}
+
+// Drop makes the next n frames of the log reach nobody. They get positions, are kept to be given again, and their publishers
+// are told of success.
 func (h *Hub) Drop(n int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -65,7 +88,7 @@ func (h *Hub) Cut() { h.change(func() {}) }
 // Restart is Cut by a server that lost its data, registers included: another incarnation, from zero.
 func (h *Hub) Restart() {
 	h.change(func() {
-		h.head = invalidation.Position{}
+		h.head, h.recent = invalidation.Position{}, nil
 		clear(h.registers)
 		_, _ = rand.Read(h.head.Incarnation[:])
 	})

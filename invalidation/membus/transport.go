@@ -61,6 +61,8 @@ func (t *transport) Publish(ctx context.Context, frames [][]byte) (invalidation.
 // appendLocked gives a frame the next position and delivers it; h.mu must be held.
 func (h *Hub) appendLocked(frame []byte) {
 	h.head.N++
+	h.recent = append(h.recent, frame)
+	h.trimLocked()
 	if h.drop > 0 {
 		h.drop--
 		return
