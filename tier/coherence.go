@@ -10,7 +10,7 @@ import (
 )
 
 // protocol is the version of the rules that nodes of one cache have to share.
-const protocol = 1
+const protocol = 2
 
 // fingerprint names what two nodes must agree on to keep each other coherent.
 func (c *Cache[K, V]) fingerprint() string {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"github.com/strata-cache/strata/backend/driver"
@@ -32,6 +31,8 @@ type want[K comparable, V any] struct {
 
 	held    *entry[K, V] // a stale value that was found
 	consent driver.Op    // the step by which a loaded value may be stored; without a verb it may not
+	lease   record.Token // of this fill, if it has one
+	busy    record.Kind  // of what is at the key, if it is somebody else's turn; 0: unknown
 	down    error        // why the remote tier could not be asked
 
 	// The result.
@@ -56,13 +57,15 @@ func (c *Cache[K, V]) capture(w *want[K, V]) {
 	w.at = c.epochs.at(w.stripe)
 }
 
-// fill is the one path on which values come into the cache: capture, read, load, consent, keep. Its wants have been
-// captured. It gives each of them an entry or an error. It costs one bulk read of the remote tier, one batch load of what
-// is not there, and one bulk write.
+// fill is the one path on which values come into the cache: capture, read, lease, load, consent, keep. Its wants have been
+// captured. It gives each of them an entry or an error. It costs one bulk read of the remote tier, and for what is not there
+// one bulk write of leases, one batch load, and one bulk write of what was loaded. Of several keys, those that somebody else is
+// writing or loading are loaded with the others, and not kept.
 func (c *Cache[K, V]) fill(ctx context.Context, opts *call, wants ...*want[K, V]) {
 	c.read(ctx, opts, wants)
-	if len(wants) == 1 && wants[0].fenced() {
-		c.waitAtFence(ctx, opts, wants[0])
+	c.askLeases(ctx, opts, wants)
+	if len(wants) == 1 {
+		c.await(ctx, opts, wants[0])
 	}
 	var missing []*want[K, V]
 	for _, w := range wants {
@@ -70,10 +73,13 @@ func (c *Cache[K, V]) fill(ctx context.Context, opts *call, wants ...*want[K, V]
 			missing = append(missing, w)
 		}
 	}
-	if len(missing) > 0 {
-		answers := c.load(ctx, missing)
-		c.store(ctx, opts, missing, answers)
+	if len(missing) == 0 {
+		return
 	}
+	filled := c.holdLeases(ctx, missing)
+	defer filled()
+	answers := c.load(ctx, missing)
+	c.store(ctx, opts, missing, answers)
 }
 
 // read asks the remote tier for all wants at once. What it has is kept locally.
@@ -92,7 +98,7 @@ func (c *Cache[K, V]) read(ctx context.Context, opts *call, wants []*want[K, V])
 
 // look decides what a reply of the remote tier means for w.
 func (c *Cache[K, V]) look(ctx context.Context, opts *call, w *want[K, V], found driver.Result) {
-	w.consent = driver.Op{}
+	w.consent, w.busy = driver.Op{}, 0
 	if found.Err != nil {
 		if ctx.Err() != nil {
 			w.err = c.ended(ctx, found.Err)
@@ -109,7 +115,7 @@ func (c *Cache[K, V]) look(ctx context.Context, opts *call, w *want[K, V], found
 		w.consent = driver.Op{Key: w.remoteKey, Step: record.Step{Verb: record.Add}}
 		return
 	case h.Kind != record.Value:
-		w.consent = driver.Op{Key: w.remoteKey} // no verb: somebody else's turn
+		w.consent, w.busy = driver.Op{Key: w.remoteKey}, h.Kind // no verb: somebody else's turn
 		return
 	}
 	w.consent = driver.Op{Key: w.remoteKey, Step: record.Step{Verb: record.Swap, Expect: h.Token}}
@@ -129,30 +135,7 @@ func (c *Cache[K, V]) look(ctx context.Context, opts *call, w *want[K, V], found
 	}
 }
 
-// fenced reports whether the remote tier holds something at w's key over which nobody may fill.
-func (w *want[K, V]) fenced() bool {
-	return w.entry == nil && w.err == nil && w.consent.Key != "" && w.consent.Verb == 0
-}
-
-// waitAtFence asks again until the writer is done, at most FenceWait. Nobody tells, so it polls, with jitter.
-func (c *Cache[K, V]) waitAtFence(ctx context.Context, opts *call, w *want[K, V]) {
-	end := time.NewTimer(c.opts.FenceWait)
-	defer end.Stop()
-	for pause := time.Millisecond; w.fenced(); pause *= 2 {
-		select {
-		case <-ctx.Done():
-			w.err = c.ended(ctx, ctx.Err())
-			return
-		case <-end.C:
-			c.n.fenced.Add(1)
-			return
-		case <-time.After(pause/2 + rand.N(pause)):
-			c.read(ctx, opts, []*want[K, V]{w})
-		}
-	}
-}
-
-// store offers what was loaded to the remote tier, and keeps locally what that took.
+// store offers what was loaded to the remote tier, keeps locally what that took, and gives back the leases of the rest.
 func (c *Cache[K, V]) store(ctx context.Context, opts *call, wants []*want[K, V], answers []policy.Answer[V]) {
 	var ops []driver.Op
 	var offered []*want[K, V]
@@ -167,7 +150,7 @@ func (c *Cache[K, V]) store(ctx context.Context, opts *call, wants []*want[K, V]
 		switch {
 		case w.loader == nil:
 		case l.ttl <= 0:
-			if w.held != nil || w.consent.Verb == record.Swap && !opts.skipRemoteWrite {
+			if w.held != nil || w.replaces() && !opts.skipRemoteWrite {
 				c.gone(ctx, w)
 			}
 		case c.remote == nil:
@@ -180,7 +163,7 @@ func (c *Cache[K, V]) store(ctx context.Context, opts *call, wants []*want[K, V]
 			if errors.Is(err, ErrTooLarge) { // as when the backend says so: the caller has its value, and it is not kept
 				c.n.remoteErrors.Add(1)
 				c.event(EventRemoteError, w.remoteKey, err)
-				if w.consent.Verb == record.Swap {
+				if w.replaces() {
 					c.gone(ctx, w) // what is there is older
 				}
 				continue
@@ -190,14 +173,28 @@ func (c *Cache[K, V]) store(ctx context.Context, opts *call, wants []*want[K, V]
 				continue
 			}
 			w.consent.Record, w.consent.TTL = b, l.ttl
+			w.lease = record.Token{} // it becomes the value
 			ops = append(ops, w.consent)
 			offered = append(offered, w)
 		}
 	}
+	ops = append(ops, leaveLeases(wants)...)
 	if len(ops) == 0 {
 		return
 	}
+	if ctx.Err() != nil { // others wait for these keys
+		var cancel context.CancelFunc
+		ctx, cancel = cleanup(ctx)
+		defer cancel()
+	}
 	for i, e := range c.remote.Write(ctx, ops...) {
+		if i >= len(offered) {
+			if e.Err != nil {
+				c.n.remoteErrors.Add(1)
+				c.event(EventRemoteError, ops[i].Key, e.Err)
+			}
+			continue
+		}
 		w := offered[i]
 		switch e.Outcome {
 		case driver.Done:
@@ -211,10 +208,13 @@ func (c *Cache[K, V]) store(ctx context.Context, opts *call, wants []*want[K, V]
 	}
 }
 
+// replaces reports whether a value was found that what is loaded takes the place of.
+func (w *want[K, V]) replaces() bool { return w.consent.Verb == record.Swap && w.lease.IsZero() }
+
 // gone takes out a stale or unusable value in whose place nothing can be put: the source says that it is no more, where negative
 // answers are not kept, or the new one is too large.
 func (c *Cache[K, V]) gone(ctx context.Context, w *want[K, V]) {
-	if w.consent.Verb == record.Swap {
+	if w.replaces() {
 		e := c.remote.Write(ctx, driver.Op{Key: w.remoteKey, Step: record.Step{Verb: record.Remove, Expect: w.consent.Expect}})[0]
 		if e.Err != nil {
 			c.n.remoteErrors.Add(1)

@@ -52,6 +52,14 @@ type Options[K comparable, V any] struct {
 	// FenceWait is how long a reader waits at a key that somebody is writing, before it reads the source. Default 50 ms.
 	FenceWait time.Duration
 
+	// LeaseTTL is how long a key that a node was loading stays reserved when that node dies. While it lives it renews the
+	// lease, however long the load takes. Default 5 s; at least 1 s.
+	LeaseTTL time.Duration
+
+	// OnContention says what a read of one key does while somebody else loads it. Default Wait. GetMany does not wait: it
+	// loads what others are loading too, and keeps nothing of that.
+	OnContention Contention
+
 	// LocalCost is how much the local tier may hold, in bytes as Weigh counts them, and a fixed overhead for each entry.
 	// Default 64 MiB, at least 64 KiB; negative turns the local tier off, which needs a Remote.
 	LocalCost int64
@@ -103,6 +111,8 @@ const (
 	minMaxStaleness     = 500 * time.Millisecond
 	defaultLoadTimeout  = 30 * time.Second
 	defaultFenceWait    = 50 * time.Millisecond
+	defaultLeaseTTL     = 5 * time.Second
+	minLeaseTTL         = time.Second
 	defaultLocalCost    = 64 << 20
 	minLocalCost        = 64 << 10
 	minTTL              = 10 * time.Millisecond
@@ -123,6 +133,7 @@ func (o *Options[K, V]) withDefaults() Options[K, V] {
 	setDefault(&out.MaxStaleness, defaultMaxStaleness)
 	setDefault(&out.LoadTimeout, defaultLoadTimeout)
 	setDefault(&out.FenceWait, defaultFenceWait)
+	setDefault(&out.LeaseTTL, defaultLeaseTTL)
 	setDefault(&out.LocalCost, defaultLocalCost)
 	setDefault(&out.Version, defaultVersion)
 	setDefault(&out.MaxBody, codec.MaxBody)
@@ -186,6 +197,12 @@ func (o *Options[K, V]) validate(name string) error {
 	}
 	if o.FenceWait < time.Millisecond {
 		bad("FenceWait %v: must be at least 1ms", o.FenceWait)
+	}
+	if o.LeaseTTL < minLeaseTTL {
+		bad("LeaseTTL %v: must be at least %v", o.LeaseTTL, minLeaseTTL)
+	}
+	if o.OnContention > Fail {
+		bad("OnContention %d: unknown", o.OnContention)
 	}
 	switch {
 	case o.LocalCost < 0 && o.Remote == nil:

@@ -39,6 +39,9 @@ func (r *refreshes) end(key string) {
 	delete(r.by, key)
 }
 
+// errElsewhere is what a refresh ends with if somebody else loads the key.
+var errElsewhere = errors.New("loaded elsewhere")
+
 // refresh loads a newer value than the stale e, behind, unless that was tried a moment ago. The new value replaces the very
 // record that was read: see want.consent.
 func (c *Cache[K, V]) refresh(e *entry[K, V], now time.Duration, loader policy.Loader[K, V]) {
@@ -69,7 +72,7 @@ func (c *Cache[K, V]) refresh(e *entry[K, V], now time.Duration, loader policy.L
 		c.n.refreshes.Add(1)
 		c.capture(w)
 		c.fillSafely(ctx, plainCall, w)
-		if w.err != nil && !errors.Is(w.err, ErrClosed) {
+		if w.err != nil && !errors.Is(w.err, ErrClosed) && !errors.Is(w.err, errElsewhere) {
 			c.event(EventRefresh, w.remoteKey, w.err)
 		}
 	}()

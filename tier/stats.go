@@ -20,6 +20,8 @@ type Stats struct {
 	Refreshes    uint64 // of the loads, those behind a stale value
 	RefusedFills uint64 // loaded values that the remote tier did not take, because somebody else wrote the key
 	Fenced       uint64 // reads of the source because somebody was writing the key
+	Waited       uint64 // reads that waited for somebody else's load
+	Cold         uint64 // reads that did not want to: ErrColdCache
 
 	RemoteErrors  uint64                   // remote reads and writes that failed
 	Undecodable   uint64                   // remote records that could not be used: each is a miss
@@ -36,6 +38,7 @@ type Stats struct {
 type counters struct {
 	remoteHits, misses, staleHits, negativeHits        atomic.Uint64
 	loads, loadErrors, refreshes, refusedFills, fenced atomic.Uint64
+	waited, cold                                       atomic.Uint64
 	remoteErrors, undecodable                          atomic.Uint64
 	undecodableBy                                      [codec.NumReasons]atomic.Uint64
 	writes, invalidated, received, flushes             atomic.Uint64
@@ -77,6 +80,8 @@ func (c *Cache[K, V]) Stats() Stats {
 		Refreshes:    c.n.refreshes.Load(),
 		RefusedFills: c.n.refusedFills.Load(),
 		Fenced:       c.n.fenced.Load(),
+		Waited:       c.n.waited.Load(),
+		Cold:         c.n.cold.Load(),
 		RemoteErrors: c.n.remoteErrors.Load(),
 		Undecodable:  c.n.undecodable.Load(),
 		Writes:       c.n.writes.Load(),
