@@ -30,7 +30,7 @@ func harness(srv *server.Server, o *redis.Options) backendtest.Harness {
 			Scanner:    true,
 			Statser:    true,
 			Identifier: true,
-			MaxRecord:  512 << 20,
+			MaxRecord:  64<<20 + 64<<10,
 		},
 	}
 }
