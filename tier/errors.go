@@ -16,6 +16,9 @@ var (
 	// ErrUnavailable says that a server could not be reached or did not answer in time. It is never a miss.
 	ErrUnavailable = sentinel.ErrUnavailable
 
+	// ErrDenied says that a server does not let the user in, or not do what was asked.
+	ErrDenied = sentinel.ErrDenied
+
 	// ErrUnsupported says that the remote tier or the source cannot do what was asked.
 	ErrUnsupported = sentinel.ErrUnsupported
 
