@@ -1,0 +1,42 @@
+package hazelcastbus
+
+import (
+	"testing"
+
+	"github.com/strata-cache/strata/internal/hazelcastconn"
+	"github.com/strata-cache/strata/internal/server"
+	"github.com/strata-cache/strata/internal/servertest"
+	"github.com/strata-cache/strata/invalidation"
+	"github.com/strata-cache/strata/invalidation/invalidationtest"
+)
+
+// Internal, as a transport alone is nothing that users get.
+func TestConformance(t *testing.T) {
+	t.Parallel()
+	conform(t, servertest.SharedHazelcast(t).URL())
+}
+
+func TestConformanceOnTwoMembers(t *testing.T) {
+	t.Parallel()
+	conform(t, servertest.HazelcastCluster(t, 2, &server.HazelcastOptions{Backups: 1})[1].URL())
+}
+
+// conform runs the suite, each case with a log of its own. A cut is nothing that a reader of this log would notice.
+func conform(t *testing.T, url string) {
+	invalidationtest.Run(t, func(t *testing.T) invalidationtest.Harness {
+		name := servertest.Key(t)
+		return invalidationtest.Harness{
+			Transport: func(t testing.TB) invalidation.Transport { return dial(t, url, name) },
+		}
+	})
+}
+
+// dial opens a transport, which its caller closes.
+func dial(t testing.TB, url, name string) *transport {
+	t.Helper()
+	conn, err := hazelcastconn.Open(url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newTransport(conn, true, (&Options{Name: name}).names())
+}
