@@ -16,6 +16,7 @@ import (
 	"github.com/strata-cache/strata/internal/hazelcastconn"
 	"github.com/strata-cache/strata/internal/redisconn"
 	"github.com/strata-cache/strata/invalidation"
+	"github.com/strata-cache/strata/invalidation/hazelcastbus"
 	"github.com/strata-cache/strata/invalidation/membus"
 	"github.com/strata-cache/strata/invalidation/redisbus"
 )
@@ -36,6 +37,12 @@ func drivers() config.Drivers {
 			}
 			return redisbus.Open(ctx, url, nil)
 		}
+	}
+	d.Buses[hazelcastconn.Scheme] = func(ctx context.Context, url string, share config.Client) (*invalidation.Bus, error) {
+		if share != nil {
+			return hazelcastbus.New(share, nil)
+		}
+		return hazelcastbus.Open(ctx, url, nil)
 	}
 	for _, scheme := range []string{"memcached", "memcacheds"} {
 		d.Pools[scheme] = func(ctx context.Context, url string, members *invalidation.Registry) (*backend.Store, error) {

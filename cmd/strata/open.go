@@ -9,8 +9,10 @@ import (
 	"strings"
 
 	"github.com/strata-cache/strata/backend"
+	"github.com/strata-cache/strata/internal/hazelcastconn"
 	"github.com/strata-cache/strata/internal/redisconn"
 	"github.com/strata-cache/strata/invalidation"
+	"github.com/strata-cache/strata/invalidation/hazelcastbus"
 	"github.com/strata-cache/strata/invalidation/redisbus"
 )
 
@@ -31,18 +33,24 @@ func openStore(ctx context.Context, rawURL string) (*backend.Store, error) {
 
 // openBus opens a bus on a server.
 func openBus(ctx context.Context, rawURL string) (*invalidation.Bus, error) {
-	if !isRedis(rawURL) {
+	switch {
+	case !carriesBus(rawURL):
 		return nil, usage(fmt.Errorf("bus %s: a bus is %s", redact(rawURL), busForms))
+	case schemeOf(rawURL) == hazelcastconn.Scheme:
+		b, err := hazelcastbus.Open(ctx, rawURL, nil)
+		return b, usage(err)
 	}
 	b, err := redisbus.Open(ctx, rawURL, nil)
 	return b, usage(err)
 }
 
 // busForms are the URLs of buses, for people.
-const busForms = "redis://, redis-sentinel:// or redis-cluster://, or the same with rediss for TLS"
+const busForms = "redis://, redis-sentinel://, redis-cluster://, the same with rediss for TLS, or hazelcast://"
 
-func isRedis(rawURL string) bool {
-	return slices.Contains(redisconn.Schemes(), schemeOf(rawURL))
+// carriesBus reports whether a URL is of servers that can carry a bus.
+func carriesBus(rawURL string) bool {
+	scheme := schemeOf(rawURL)
+	return scheme == hazelcastconn.Scheme || slices.Contains(redisconn.Schemes(), scheme)
 }
 
 func schemeOf(rawURL string) string {

@@ -24,8 +24,8 @@
 //   - Every item carries the incarnation that its publisher took the log for, which is part of its position, and 8 random bytes.
 //   - A node reads from the item on that it read last. If that one is gone though it was not overwritten, or is another one, the
 //     log has fallen back, and may have grown again: the incarnation is over. That one item speaks for all before it.
-//   - A publisher that is given a sequence which it knew to be taken says so too, and its frame does not count as published. The
-//     first who adds to an emptied ring buffer is given 0, which everybody who knows an incarnation knows to be taken.
+//   - A publisher that is given a sequence which it knew to be taken says so too, and its Publish is an error. The first who
+//     adds to an emptied ring buffer is given 0, which everybody who knows an incarnation knows to be taken.
 //   - An item of another incarnation than the reader's is of a node that knows more or less than the reader. The map tells which.
 //     In either case the reader subscribes anew, which covers the item.
 //
@@ -47,6 +47,8 @@
 // A frame is sent once; after an error the outcome is unknown, and members that repeat it among themselves, when an owner dies,
 // may put it there twice or later. Every request has a deadline: Publish ends within twice the timeout of the connection, and a
 // wait for entries after five seconds, to look whether the log is still there. Lost connections are replaced by the client.
+//
+// The ring buffer is its own replay log: what a new subscription would have missed is read from it, if it is still there.
 //
 // Hints are dropped where a node does not keep up.
 //

@@ -20,7 +20,6 @@ import (
 const patience = 60 * time.Second
 
 // open is dial by a test that wants the transport closed with it.
-
 func open(t *testing.T, url, name string) *transport {
 	t.Helper()
 	tr := dial(t, url, name)
@@ -33,7 +32,6 @@ func open(t *testing.T, url, name string) *transport {
 }
 
 // receive returns the next delivery that is no error; the cluster may be away for a while.
-
 func receive(t *testing.T, tr *transport) invalidation.Delivery {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -59,7 +57,6 @@ func subscribed(t *testing.T, tr *transport) invalidation.Position {
 }
 
 // wantFrames receives frames that follow each other, after a position.
-
 func wantFrames(t *testing.T, tr *transport, after invalidation.Position, frames ...string) invalidation.Position {
 	t.Helper()
 	for _, want := range frames {
@@ -72,7 +69,6 @@ func wantFrames(t *testing.T, tr *transport, after invalidation.Position, frames
 }
 
 // anew receives until there is a new subscription, and returns its head.
-
 func anew(t *testing.T, tr *transport) invalidation.Position {
 	t.Helper()
 	for {
@@ -83,7 +79,6 @@ func anew(t *testing.T, tr *transport) invalidation.Position {
 }
 
 // publish appends a frame, again until somebody says that it is there.
-
 func publish(t *testing.T, tr *transport, frame string) invalidation.Position {
 	t.Helper()
 	for deadline := time.Now().Add(patience); ; {
@@ -98,7 +93,6 @@ func publish(t *testing.T, tr *transport, frame string) invalidation.Position {
 }
 
 // onLog does something to the log's ring buffer behind everybody's back.
-
 func onLog(t *testing.T, tr *transport, do func(ctx context.Context, ring *hz.Ringbuffer) error) {
 	t.Helper()
 	_, err := onRing(t.Context(), tr, patience, hazelcastconn.Once, tr.names.log, func(ctx context.Context, ring *hz.Ringbuffer) (int, error) {
@@ -112,7 +106,6 @@ func onLog(t *testing.T, tr *transport, do func(ctx context.Context, ring *hz.Ri
 func destroy(ctx context.Context, ring *hz.Ringbuffer) error { return ring.Destroy(ctx) }
 
 // shadow is a member that clients reach through a proxy alone.
-
 type shadow struct {
 	proxy *wire.Proxy
 	url   string
@@ -133,24 +126,7 @@ func newShadow(t *testing.T) shadow {
 }
 
 // cutOff makes every connection so far one through which nothing comes, until its client gives it up and makes another.
-
 func (s shadow) cutOff() {
 	known := s.proxy.Accepted()
 	s.proxy.Set(wire.Fault{Blackhole: true, Only: func(conn int) bool { return conn < known }})
 }
-
-// A ring buffer whose partition had no copy left is empty, and counts from 0; the map beside it may have survived.
-
-// It is the map that remembers the incarnation of the log that is gone.
-
-// A transport whose bus does not receive reads nothing any more, so its publisher has to notice by itself, and its next
-
-// subscription what was read before.
-
-// A bus that does not keep up stops the reading; then the ring buffer goes on without it.
-
-// A publisher that does not know yet that the log has another incarnation cannot lead anybody back, and what it says is not lost.
-
-// Of many logs, the member that is killed owns some.
-
-// Not parallel: it counts goroutines.

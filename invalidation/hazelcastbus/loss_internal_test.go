@@ -15,6 +15,7 @@ import (
 	"github.com/strata-cache/strata/invalidation"
 )
 
+// A ring buffer whose partition had no copy left is empty, and counts from 0; the map beside it may have survived.
 func TestALogThatWasLostIsAnotherIncarnation(t *testing.T) {
 	t.Parallel()
 	srv, name := servertest.SharedHazelcast(t), servertest.Key(t)
@@ -48,6 +49,7 @@ func TestALossIsNoticedThoughNobodyPublishes(t *testing.T) {
 	}
 }
 
+// It is the map that remembers the incarnation of the log that is gone.
 func TestALossIsNoticedByANodeThatKnewNothing(t *testing.T) {
 	t.Parallel()
 	srv, name := servertest.SharedHazelcast(t), servertest.Key(t)
@@ -63,6 +65,8 @@ func TestALossIsNoticedByANodeThatKnewNothing(t *testing.T) {
 	}
 }
 
+// A transport whose bus does not receive reads nothing any more, so its publisher has to notice by itself, and its next
+// subscription what was read before.
 func TestALossIsNoticedWithoutReading(t *testing.T) {
 	t.Parallel()
 	stalled := func(t *testing.T) (*transport, invalidation.Position) {
@@ -154,6 +158,7 @@ func TestAReaderThatWasCutOff(t *testing.T) {
 	})
 }
 
+// A publisher that does not know yet that the log has another incarnation cannot lead anybody back, and what it says is not lost.
 func TestAFrameOfAnotherIncarnationBeginsANewSubscription(t *testing.T) {
 	t.Parallel()
 	srv, name := servertest.SharedHazelcast(t), servertest.Key(t)

@@ -15,12 +15,24 @@ import (
 	"github.com/strata-cache/strata/invalidation"
 )
 
-func TestAReaderThatWasAwayForTooLongSubscribesAnew(t *testing.T) {
+func TestARingBufferThatOverflows(t *testing.T) {
 	t.Parallel()
 	srv := servertest.Hazelcast(t, &server.HazelcastOptions{Import: "hazelcast:\n  ringbuffer:\n    default:\n      capacity: 20\n"})
-	b := open(t, srv.URL(), "away")
+	t.Run("makes a reader that was away for too long subscribe anew", func(t *testing.T) {
+		t.Parallel()
+		awayForTooLong(t, srv.URL())
+	})
+	t.Run("has no replay of what was overwritten", func(t *testing.T) {
+		t.Parallel()
+		overwritten(t, srv.URL())
+	})
+}
+
+// awayForTooLong is a bus that does not keep up, which stops the reading; then the ring buffer goes on without it.
+func awayForTooLong(t *testing.T, url string) {
+	b := open(t, url, "away")
 	at := subscribed(t, b)
-	a := open(t, srv.URL(), "away")
+	a := open(t, url, "away")
 	subscribed(t, a)
 	drained := make(chan struct{})
 	go func() { // so that a keeps up; ends with the Close of a
@@ -78,6 +90,7 @@ func TestARingBufferThatIsTooSmallIsRefused(t *testing.T) {
 	}
 }
 
+// Of many logs, the member that is killed owns some.
 func TestAMemberThatDiesTakesNothingAlong(t *testing.T) {
 	t.Parallel()
 	const logs = 8
@@ -171,6 +184,7 @@ func TestAHungMemberBlocksNobody(t *testing.T) {
 	}
 }
 
+// Not parallel: it counts goroutines.
 func TestWaitsThatAreAbandonedLeaveNothingBehind(t *testing.T) {
 	a := open(t, servertest.SharedHazelcast(t).URL(), servertest.Key(t))
 	subscribed(t, a)
