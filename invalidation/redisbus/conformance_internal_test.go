@@ -37,7 +37,7 @@ func TestConformance(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				return newTransport(conn, true, opts.names(conn))
+				return newTransport(conn, true, opts)
 			},
 			Cut:       func(t testing.TB) { do(t, "CLIENT", "KILL", "TYPE", "pubsub") },
 			Registers: true,

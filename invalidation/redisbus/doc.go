@@ -7,11 +7,17 @@
 // # On the server
 //
 // One hash, {strata:NAME}:log, holds the counter n and a random nonce; one channel, {strata:NAME}:frames, carries frames, and
-// one, {strata:NAME}:hints, hints. NAME is Options.Name; the braces keep all three in one slot. Databases of one server share
+// one, {strata:NAME}:hints, hints. NAME is Options.Name; the braces keep all in one slot. Databases of one server share
 // channels, so buses of different databases need different names: New and Open put a database other than 0 into it.
 //
 // One script adds to the counter and publishes, so the order of positions is the order of delivery. Every frame travels with
 // its position: 32 hexadecimal digits of the incarnation, 16 of n.
+//
+// The same script keeps what it publishes in a list, {strata:NAME}:recent: the newest Options.LogFrames frames, at most
+// Options.LogBytes of them. A node that missed some reads just those, which takes one command and costs no flush; where one is
+// not there, it flushes. Each tells its own position, so that neither holes, which nodes leave that keep no frames (as versions
+// before this one did), nor what was kept in another incarnation can be taken for what is asked for. The list stays on the
+// server after the last node, as the counter does.
 //
 // # The incarnation
 //
@@ -23,7 +29,8 @@
 //   - the nonce is created with the counter, in the same hash and step, so that a FLUSHALL, an eviction or a deletion, which
 //     takes the counter along, is seen without a restart. It comes from the publisher: scripts have no randomness to trust.
 //
-// docs/redis.md has the permissions that the user needs. One that is missing makes announcements fail with its name.
+// docs/redis.md has the permissions that the user needs. One that is missing makes announcements fail with its name; but for
+// those that only the list needs: without one of them nodes flush where they would not have to, and EventFlush names it.
 //
 // # Sentinel and Cluster
 //
@@ -43,7 +50,7 @@
 //
 // The bus reads its connection itself: the library's channels drop messages of slow readers without telling. A frame is
 // published once; after an error the outcome is unknown. A server that closes the connection, for whatever reason, is
-// subscribed to anew, with a pause that grows to a second. A connection that is merely silent is replaced when no heartbeat
+// subscribed to anew, with a pause that grows to a second, and what was missed is read from the list. A connection that is merely silent is replaced when no heartbeat
 // comes back for the smallest bound attached. One that has reached the connection's MaxAge has a successor, which hears before it
 // ends: no node flushes.
 package redisbus

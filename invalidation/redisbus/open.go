@@ -44,5 +44,5 @@ func start(conn *redisconn.Conn, owned bool, o *Options) (*invalidation.Bus, err
 	if err != nil {
 		return nil, err
 	}
-	return invalidation.New(newTransport(conn, owned, opts.names(conn)), &opts.Options), nil
+	return invalidation.New(newTransport(conn, owned, opts), &opts.Options), nil
 }

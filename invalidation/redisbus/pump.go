@@ -10,7 +10,8 @@ import (
 
 const (
 	// deliveryQueue is how many deliveries may wait for the bus. When it is full the pump stops reading, the server's output
-	// buffer fills, and the server closes the connection: a new subscription, which flushes. Nothing is dropped in silence.
+	// buffer fills, and the server closes the connection: a new subscription, whose head says what is missing. Nothing is dropped
+	// in silence.
 	deliveryQueue = 256
 
 	firstPause = 10 * time.Millisecond
@@ -101,7 +102,7 @@ func (t *transport) listen() (*listener, invalidation.Position, error) {
 }
 
 // succeed makes a subscription that goes on where an old one ends: it begins while that one still hears, and delivers what
-// comes after it. Where that cannot be, or fails, a new one begins as any other does, and the nodes flush.
+// comes after it. Where that cannot be, or fails, a new one begins as any other does, and the bus sees what it missed.
 func (t *transport) succeed(old *listener) (*listener, error) {
 	next, head, err := t.listen()
 	if err != nil {

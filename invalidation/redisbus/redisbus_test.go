@@ -210,19 +210,6 @@ func TestLostDataIsAnotherIncarnation(t *testing.T) {
 	}
 }
 
-func TestAKilledSubscriptionFlushesAndRecovers(t *testing.T) {
-	t.Parallel()
-	s := servertest.Redis(t)
-	n := openNode(t, s, "")
-	n.trustedNow(t)
-	flushes, _ := n.counts()
-	client(t, s, killSubscriptions)
-	n.wait(t, "a flush", func(r *recorder) bool { return r.flushes > flushes })
-	n.trustedNow(t)
-	n.announce(t, "later")
-	n.wait(t, "the announcement", func(r *recorder) bool { return len(r.keys) == 1 })
-}
-
 func TestStrangersOnTheChannelAreCounted(t *testing.T) {
 	t.Parallel()
 	s := servertest.Redis(t)

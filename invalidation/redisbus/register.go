@@ -26,12 +26,12 @@ return {epoch or '0', since or '0', value or '', current and 1 or 0}
 `)
 
 // writeScript stores the value ARGV[3] if epoch ARGV[4] stands there, under an epoch above ARGV[5], and publishes the frame
-// ARGV[8] at the log's next position on the channel ARGV[7]. ARGV[6] is the epoch since which the value stands; '0' for a new
+// ARGV[10] at the log's next position on the channel ARGV[7], keeping as much as ARGV[8] and ARGV[9] say. ARGV[6] is the epoch since which the value stands; '0' for a new
 // one, which takes the place of a current one only. It returns the new epoch, '0' if it did nothing.
 //
 // The epoch is the greatest of three: one more than stood there, one more than the writing node has seen, and the clock in
 // microseconds, which a server that lost everything still has.
-var writeScript = newScript(registerLua + `
+var writeScript = newScript(registerLua + appendLua + `
 if (epoch or '0') ~= ARGV[4] or epoch and not current and ARGV[6] == '0' then
   return '0'
 end
@@ -40,8 +40,7 @@ epoch = string.format('%.0f', math.max(tonumber(ARGV[4]) + 1, tonumber(ARGV[5]) 
 since = ARGV[6] == '0' and epoch or ARGV[6]
 redis.call('HSET', KEYS[1],
   'epoch:' .. ARGV[2], epoch, 'since:' .. ARGV[2], since, 'value:' .. ARGV[2], ARGV[3], 'life:' .. ARGV[2], incarnation)
-local n = redis.call('HINCRBY', KEYS[1], 'n', 1)
-redis.call('PUBLISH', ARGV[7], incarnation .. string.format('%016x', n) .. ARGV[8])
+append(ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9]), 10, 10)
 return epoch
 `)
 
@@ -70,7 +69,8 @@ func (t *transport) ReadRegister(ctx context.Context, name string) (invalidation
 // WriteRegister implements invalidation.Registrar.
 func (t *transport) WriteRegister(ctx context.Context, name string, w invalidation.RegisterWrite) (epoch uint64, written bool, err error) {
 	answer, err := t.eval(ctx, writeScript, name,
-		w.Value, strconv.FormatUint(w.Epoch, 10), strconv.FormatUint(w.Above, 10), strconv.FormatUint(w.Since, 10), t.names.frames, w.Frame)
+		w.Value, strconv.FormatUint(w.Epoch, 10), strconv.FormatUint(w.Above, 10), strconv.FormatUint(w.Since, 10), t.names.frames,
+		t.reach.frames, t.reach.bytes, w.Frame)
 	if err != nil {
 		return 0, false, t.wrap(ctx, "write a register", err)
 	}

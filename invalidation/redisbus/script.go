@@ -28,17 +28,60 @@ local repl = string.match(redis.call('INFO', 'replication'), 'master_replid:(%w+
 local incarnation = string.sub(redis.sha1hex(nonce .. '/' .. run .. '/' .. repl), 1, 32)
 `
 
-// appendScript appends ARGV[3…] to the log at KEYS[1] and publishes each with its position on the channel ARGV[2]; ARGV[1]
-// is the nonce of a log that does not exist yet. Without frames it only tells the head. It returns incarnation and n.
+// appendLua defines append, which gives the frames in ARGV from one index to another the next places in the log, keeps each in
+// the list KEYS[2] to be given again, publishes it on a channel, and returns the last place. The list holds at most so many
+// frames and bytes; its bytes are counted in the log's hash. Room is made before anything is put into it.
+//
+// Keeping may fail: for want of a permission, or because the key is something else. Then unlogged says why, and the frames are
+// announced all the same: whoever misses one finds a hole, and flushes.
+const appendLua = `
+local unlogged = ''
+local function keep(command, ...)
+  local reply = redis.pcall(command, KEYS[2], ...)
+  if type(reply) == 'table' and reply.err then
+    unlogged = command .. ': ' .. reply.err
+    return nil
+  end
+  return reply
+end
+local function append(channel, mostFrames, mostBytes, from, to)
+  local n = redis.call('HINCRBY', KEYS[1], 'n', to - from + 1) - (to - from + 1)
+  local bytes = redis.call('HGET', KEYS[1], 'bytes')
+  local length = mostFrames > 0 and from <= to and keep('LLEN')
+  if length == 0 then
+    bytes = 0
+  end
+  bytes = tonumber(bytes) or math.huge
+  for i = from, to do
+    n = n + 1
+    local payload = incarnation .. string.format('%016x', n) .. ARGV[i]
+    while length and length > 0 and (length >= mostFrames or bytes + #payload > mostBytes) do
+      local oldest = keep('LPOP')
+      length = oldest and length - 1
+      bytes = bytes - #(oldest or '')
+    end
+    if length == 0 then
+      bytes = 0
+    end
+    length = length and keep('RPUSH', payload)
+    bytes = bytes + #payload
+    redis.call('PUBLISH', channel, payload)
+  end
+  if length then
+    redis.call('HSET', KEYS[1], 'bytes', bytes)
+  end
+  return n
+end
+`
+
+// appendScript appends ARGV[5…] to the log and publishes each with its position on the channel ARGV[2], keeping as many frames
+// and bytes as ARGV[3] and ARGV[4] say; ARGV[1] is the nonce of a log that does not exist yet. Without frames it only tells
+// the head. It returns incarnation and n, and why the frames were not kept, if so.
 //
 // The channel is an argument and not a key: plain PUBLISH has no slot.
-var appendScript = newScript(incarnationLua + `
-local n = redis.call('HINCRBY', KEYS[1], 'n', #ARGV - 2)
-local before = n - (#ARGV - 2)
-for i = 3, #ARGV do
-  redis.call('PUBLISH', ARGV[2], incarnation .. string.format('%016x', before + i - 2) .. ARGV[i])
-end
-return {incarnation, n}
+var appendScript = newScript(incarnationLua + appendLua + `
+local n = append(ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), 5, #ARGV)
+return {incarnation, n, unlogged}
 `)
 
 // positionSize is the length of the position in front of a published frame.
@@ -46,8 +89,8 @@ const positionSize = 32 + 16
 
 // publish appends frames at the server that owns the log.
 func (t *transport) publish(ctx context.Context, frames [][]byte) (invalidation.Position, error) {
-	args := make([]any, 0, 1+len(frames))
-	args = append(args, t.names.frames)
+	args := make([]any, 0, 3+len(frames))
+	args = append(args, t.names.frames, t.reach.frames, t.reach.bytes)
 	for _, frame := range frames {
 		args = append(args, frame)
 	}
@@ -55,16 +98,21 @@ func (t *transport) publish(ctx context.Context, frames [][]byte) (invalidation.
 	if err != nil {
 		return invalidation.Position{}, err
 	}
-	return readReply(reply)
+	p, unlogged, err := readReply(reply)
+	if err == nil {
+		t.unlogged.Store(&unlogged)
+	}
+	return p, err
 }
 
 // head asks n itself, and no other server that it may point to, for the head of the log.
 func (t *transport) head(ctx context.Context, n *redisconn.Node) (invalidation.Position, error) {
-	reply, err := t.evalAt(ctx, n, func(ctx context.Context, cmd *redis.Cmd) { _ = n.Client().Process(ctx, cmd) }, appendScript, t.names.frames)
+	reply, err := t.evalAt(ctx, n, func(ctx context.Context, cmd *redis.Cmd) { _ = n.Client().Process(ctx, cmd) }, appendScript, t.names.frames, 0, 0)
 	if err != nil {
 		return invalidation.Position{}, err
 	}
-	return readReply(reply)
+	p, _, err := readReply(reply)
+	return p, err
 }
 
 // A script is sent as its digest. Where the server does not have it, it says so without having done anything, and the source
@@ -88,7 +136,7 @@ func (t *transport) eval(ctx context.Context, s *script, args ...any) (any, erro
 
 func (t *transport) evalAt(ctx context.Context, n *redisconn.Node, send func(context.Context, *redis.Cmd), s *script, args ...any) (any, error) {
 	run := func(ctx context.Context, name, what string) *redis.Cmd {
-		all := append([]any{name, what, 1, t.names.log, newNonce()}, args...)
+		all := append([]any{name, what, 2, t.names.log, t.names.recent, newNonce()}, args...)
 		cmd := redis.NewCmd(ctx, all...)
 		send(ctx, cmd)
 		return cmd
@@ -133,16 +181,17 @@ func newNonce() string {
 	return hex.EncodeToString(nonce[:])
 }
 
-func readReply(answer any) (p invalidation.Position, err error) {
-	if reply, ok := answer.([]any); ok && len(reply) == 2 {
+func readReply(answer any) (p invalidation.Position, unlogged string, err error) {
+	if reply, ok := answer.([]any); ok && len(reply) == 3 {
 		text, okText := reply[0].(string)
 		n, okN := reply[1].(int64)
-		if okText && okN && n >= 0 && readIncarnation(&p, text) == nil {
+		unlogged, okUnlogged := reply[2].(string)
+		if okText && okN && okUnlogged && n >= 0 && readIncarnation(&p, text) == nil {
 			p.N = uint64(n)
-			return p, nil
+			return p, unlogged, nil
 		}
 	}
-	return invalidation.Position{}, fmt.Errorf("redisbus: the server's answer %.80q is not a position", fmt.Sprint(answer))
+	return invalidation.Position{}, "", fmt.Errorf("redisbus: the server's answer %.80q is not a position", fmt.Sprint(answer))
 }
 
 var errPosition = errors.New("redisbus: a message without a position")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/strata-cache/strata/internal/redisconn"
 	"github.com/strata-cache/strata/invalidation"
@@ -15,6 +16,9 @@ type transport struct {
 	conn  *redisconn.Conn
 	owned bool // Close closes conn
 	names names
+	reach reach
+
+	unlogged atomic.Pointer[string] // why what was published last was not kept; "" if it was
 
 	deliveries chan received // from the pump to Receive
 
@@ -36,8 +40,8 @@ type received struct {
 	err      error
 }
 
-func newTransport(conn *redisconn.Conn, owned bool, n names) *transport {
-	t := &transport{conn: conn, owned: owned, names: n, deliveries: make(chan received, deliveryQueue), pumped: make(chan struct{})}
+func newTransport(conn *redisconn.Conn, owned bool, o Options) *transport {
+	t := &transport{conn: conn, owned: owned, names: o.names(conn), reach: o.reach(), deliveries: make(chan received, deliveryQueue), pumped: make(chan struct{})}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	go t.pump() // Close ends it by t.cancel and by ending its subscription, and joins it by t.pumped
 	return t
