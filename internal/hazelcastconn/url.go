@@ -24,29 +24,18 @@ type target struct {
 // settings are what parameters change.
 type settings struct {
 	Options
-	tls tlsFiles
+	tls   bool
+	files urlparam.TLSFiles
 }
 
 // parameters are the URL parameters that are known.
-var parameters = urlparam.Set[settings]{
-	"cluster":         func(s *settings, value string) error { return text(&s.Cluster, "cluster", value) },
-	"map":             func(s *settings, value string) error { return text(&s.Map, "map", value) },
-	"timeout":         func(s *settings, value string) error { return urlparam.Duration(&s.Timeout, "timeout", value) },
-	"max_reply":       func(s *settings, value string) error { return urlparam.Count(&s.MaxReply, "max_reply", value) },
-	"tls":             func(s *settings, value string) error { return enable(&s.tls.on, "tls", value) },
-	"tls_ca":          func(s *settings, value string) error { return text(&s.tls.ca, "tls_ca", value) },
-	"tls_cert":        func(s *settings, value string) error { return text(&s.tls.cert, "tls_cert", value) },
-	"tls_key":         func(s *settings, value string) error { return text(&s.tls.key, "tls_key", value) },
-	"tls_server_name": func(s *settings, value string) error { return text(&s.tls.serverName, "tls_server_name", value) },
-}
-
-func text(to *string, name, value string) error {
-	if value == "" {
-		return fmt.Errorf("%s is empty", name)
-	}
-	*to = value
-	return nil
-}
+var parameters = urlparam.WithTLS(urlparam.Set[settings]{
+	"cluster":   func(s *settings, value string) error { return urlparam.Text(&s.Cluster, "cluster", value) },
+	"map":       func(s *settings, value string) error { return urlparam.Text(&s.Map, "map", value) },
+	"timeout":   func(s *settings, value string) error { return urlparam.Duration(&s.Timeout, "timeout", value) },
+	"max_reply": func(s *settings, value string) error { return urlparam.Count(&s.MaxReply, "max_reply", value) },
+	"tls":       func(s *settings, value string) error { return enable(&s.tls, "tls", value) },
+}, func(s *settings) *urlparam.TLSFiles { return &s.files })
 
 func enable(to *bool, name, value string) error {
 	if value != "true" {
@@ -96,8 +85,10 @@ func parse(raw string, o *Options) (target, error) {
 	if err := parameters.Apply(&s, u.RawQuery); err != nil {
 		problems = append(problems, fmt.Errorf("hazelcastconn: %w", err))
 	}
-	if s.TLS, err = s.tls.apply(s.TLS); err != nil {
-		problems = append(problems, fmt.Errorf("hazelcastconn: %w", err))
+	if s.TLS != nil || s.tls || s.files != (urlparam.TLSFiles{}) {
+		if s.TLS, err = s.files.Config(s.TLS); err != nil {
+			problems = append(problems, fmt.Errorf("hazelcastconn: %w", err))
+		}
 	}
 	t.opts = s.withDefaults()
 	return t, errors.Join(problems...)

@@ -28,7 +28,7 @@ type target struct {
 }
 
 // parameters are the URL parameters that are known, with what each does to a target.
-var parameters = urlparam.Set[target]{
+var parameters = urlparam.WithTLS(urlparam.Set[target]{
 	"timeout":     func(t *target, value string) error { return urlparam.Duration(&t.opts.Timeout, "timeout", value) },
 	"connections": func(t *target, value string) error { return urlparam.Count(&t.opts.Connections, "connections", value) },
 	"item_size": func(t *target, value string) error {
@@ -46,11 +46,7 @@ var parameters = urlparam.Set[target]{
 		t.opts.Pool = value
 		return nil
 	},
-}
-
-func init() {
-	urlparam.AddTLS(parameters, func(t *target) *urlparam.TLSFiles { return &t.files })
-}
+}, func(t *target) *urlparam.TLSFiles { return &t.files })
 
 // Parameters returns the names of the URL parameters that Open knows, sorted.
 func Parameters() []string { return parameters.Names() }

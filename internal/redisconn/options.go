@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/strata-cache/strata/internal/urlparam"
 )
 
 // DefaultTimeout bounds a call, from waiting for a connection to the last byte of the reply.
@@ -82,7 +84,7 @@ type Options struct {
 	// and before it is used. Where it fails, the connection is not used. Default: nothing.
 	OnConnect func(ctx context.Context, server string, c *redis.Conn) error
 
-	files tlsFiles // of the URL
+	files urlparam.TLSFiles // of the URL
 }
 
 // resolve returns a copy with defaults in place. The error names every bad field.

@@ -56,7 +56,7 @@ type target struct {
 }
 
 // parameters are the URL parameters that are known, with what each does to the options.
-var parameters = urlparam.Set[Options]{
+var parameters = urlparam.WithTLS(urlparam.Set[Options]{
 	"timeout":       func(o *Options, v string) error { return urlparam.Duration(&o.Timeout, "timeout", v) },
 	"pool_size":     func(o *Options, v string) error { return urlparam.Count(&o.PoolSize, "pool_size", v) },
 	"min_idle":      func(o *Options, v string) error { return urlparam.Count(&o.MinIdle, "min_idle", v) },
@@ -84,20 +84,8 @@ var parameters = urlparam.Set[Options]{
 		o.ReplicaReads = v == "true"
 		return nil
 	},
-	"sentinel_username": func(o *Options, v string) error { return text(&o.SentinelUsername, "sentinel_username", v) },
-	"tls_ca":            func(o *Options, v string) error { return text(&o.files.ca, "tls_ca", v) },
-	"tls_cert":          func(o *Options, v string) error { return text(&o.files.cert, "tls_cert", v) },
-	"tls_key":           func(o *Options, v string) error { return text(&o.files.key, "tls_key", v) },
-	"tls_server_name":   func(o *Options, v string) error { return text(&o.files.serverName, "tls_server_name", v) },
-}
-
-func text(to *string, name, value string) error {
-	if value == "" {
-		return fmt.Errorf("%s is empty", name)
-	}
-	*to = value
-	return nil
-}
+	"sentinel_username": func(o *Options, v string) error { return urlparam.Text(&o.SentinelUsername, "sentinel_username", v) },
+}, func(o *Options) *urlparam.TLSFiles { return &o.files })
 
 // Parameters returns the names of the URL parameters that Open knows, sorted.
 func Parameters() []string { return parameters.Names() }
@@ -201,7 +189,7 @@ func (t *target) check() error {
 	if !t.tls && t.opts.TLS != nil {
 		problems = append(problems, fmt.Errorf("Options.TLS is set but the URL is %s://: use %s://", t.scheme, strings.Replace(t.scheme, "redis", "rediss", 1)))
 	}
-	if !t.tls && t.opts.files != (tlsFiles{}) {
+	if !t.tls && t.opts.files != (urlparam.TLSFiles{}) {
 		problems = append(problems, fmt.Errorf("a URL parameter tls_… is set but the URL is %s://: use %s://", t.scheme, strings.Replace(t.scheme, "redis", "rediss", 1)))
 	}
 	if t.kind != sentinels && (t.opts.SentinelUsername != "" || t.opts.SentinelPassword != "") {
@@ -214,7 +202,7 @@ func (t *target) check() error {
 		problems = append(problems, fmt.Errorf("replica reads are switched on but the URL is %s://, which knows no replicas", t.scheme))
 	}
 	if t.tls {
-		if config, err := t.opts.files.apply(t.opts.TLS); err != nil {
+		if config, err := t.opts.files.Config(t.opts.TLS); err != nil {
 			problems = append(problems, err)
 		} else {
 			t.opts.TLS = config

@@ -11,22 +11,17 @@ import (
 // TLSFiles are what the parameters tls_ca, tls_cert, tls_key and tls_server_name say.
 type TLSFiles struct{ CA, Cert, Key, ServerName string }
 
-// AddTLS adds the parameters of TLS to those of s. files returns where options keep them.
-func AddTLS[O any](s Set[O], files func(o *O) *TLSFiles) {
+// WithTLS adds the parameters of TLS to s, which it returns. files says where options keep them.
+func WithTLS[O any](s Set[O], files func(o *O) *TLSFiles) Set[O] {
 	for name, field := range map[string]func(f *TLSFiles) *string{
 		"tls_ca":          func(f *TLSFiles) *string { return &f.CA },
 		"tls_cert":        func(f *TLSFiles) *string { return &f.Cert },
 		"tls_key":         func(f *TLSFiles) *string { return &f.Key },
 		"tls_server_name": func(f *TLSFiles) *string { return &f.ServerName },
 	} {
-		s[name] = func(o *O, value string) error {
-			if value == "" {
-				return fmt.Errorf("%s is empty", name)
-			}
-			*field(files(o)) = value
-			return nil
-		}
+		s[name] = func(o *O, value string) error { return Text(field(files(o)), name, value) }
 	}
+	return s
 }
 
 // Config returns a copy of base, which may be nil, with what the files say. They are read now, so that a mistake shows at

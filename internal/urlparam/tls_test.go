@@ -23,8 +23,7 @@ func TestTLSParametersNameFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	known := urlparam.Set[secure]{}
-	urlparam.AddTLS(known, func(o *secure) *urlparam.TLSFiles { return &o.files })
+	known := urlparam.WithTLS(urlparam.Set[secure]{}, func(o *secure) *urlparam.TLSFiles { return &o.files })
 	config := func(query string) (*tls.Config, error) {
 		var o secure
 		if err := known.Apply(&o, query); err != nil {

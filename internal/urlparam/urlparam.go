@@ -63,3 +63,12 @@ func Count(to *int, name, value string) error {
 	*to = n
 	return nil
 }
+
+// Text reads a value that is not empty.
+func Text(to *string, name, value string) error {
+	if value == "" {
+		return fmt.Errorf("%s is empty", name)
+	}
+	*to = value
+	return nil
+}

@@ -12,7 +12,7 @@
 //   - A frame that declares less than its own header, a message shorter than its fixed part, an error or a list of members
 //     that is cut off: each is a panic on a goroutine of the library, which nobody can recover. A frame that declares
 //     4 GiB is collected. The relay looks at every message before the library does, and cuts the connection.
-//   - An answer must be of the type that its request asks for. Values read from the map of strata are byte strings or are
+//   - An answer must be of the type that its request asks for. Values read from the map of strata or by a bus are byte strings or are
 //     replaced, since the library allocates, or asks the cluster for a schema without a deadline, for some others.
 //   - The library shakes hands for TLS, and authenticates at a member that comes later, without a deadline. The relay
 //     has one for each step, so that a member that is a black hole does not keep the library from all others.

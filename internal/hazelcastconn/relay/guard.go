@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 )
 
@@ -17,8 +18,11 @@ type guard struct {
 
 type request struct {
 	kind int32
-	ours bool // it asks for keys or values of the map of strata
+	ours bool // it asks for keys or values of the map of strata, or of a bus
 }
+
+// BusPrefix begins the names of the maps and ring buffers of buses.
+const BusPrefix = "{strata:"
 
 const (
 	kindError          = 0x000000
@@ -28,14 +32,19 @@ const (
 	kindGet            = 0x010200
 	kindPutIfAbsent    = 0x010e00
 	kindKeySet         = 0x012600
+	kindReadMany       = 0x170900
 	answerTo           = 0x01 // added to the kind of a request
 )
 
-// asksForValues reports whether all that an answer has beside its fixed part is keys or values of the map.
+// asksForValues reports whether all that an answer has beside its fixed part is keys or values of the map, or of what a bus uses;
+// that of kindReadMany has the sequences of the entries at its end.
 func (g *guard) asksForValues(m *message) bool {
 	switch m.kind() {
-	case kindGet, kindPutIfAbsent, kindKeySet:
-		return len(m.frames) > 1 && string(m.frames[1].content) == g.mapName
+	case kindGet, kindPutIfAbsent, kindKeySet, kindReadMany:
+		if len(m.frames) > 1 {
+			name := string(m.frames[1].content)
+			return name == g.mapName || strings.HasPrefix(name, BusPrefix)
+		}
 	}
 	return false
 }
@@ -82,10 +91,25 @@ func (g *guard) answer(m *message) (members []string, err error) {
 		_, err = authenticationOf(m)
 		return nil, err
 	}
-	if asked.ours {
-		return nil, tame(m)
+	switch {
+	case !asked.ours:
+		return nil, nil
+	case asked.kind == kindReadMany:
+		end, err := entries(m)
+		if err != nil {
+			return nil, err
+		}
+		return nil, tame(m, end)
 	}
-	return nil, nil
+	return nil, tame(m, len(m.frames))
+}
+
+// entries returns where the list of entries ends that an answer to kindReadMany begins with. The library takes whatever is in it
+// for values.
+func entries(m *message) (end int, err error) {
+	c := &cursor{frames: m.frames[1:]}
+	c.list(func() { c.content(0) })
+	return len(m.frames) - len(c.frames), c.err()
 }
 
 // Values are 4 bytes of a hash, 4 of a type, big endian, and what the type says.
@@ -99,9 +123,11 @@ const (
 // tame refuses strings and byte strings whose length is not that of what follows, which strata never wrote, and replaces
 // the values of other types by an integer, the number of the type: the library allocates what a length says, and for some
 // types it asks the cluster, without a deadline, how they are made up.
-func tame(m *message) error {
+//
+// The values are the frames up to end.
+func tame(m *message, end int) error {
 	foreign := false
-	for _, f := range m.frames[1:] {
+	for _, f := range m.frames[1:end] {
 		if !f.plain() {
 			continue
 		}
@@ -117,9 +143,9 @@ func tame(m *message) error {
 		return nil
 	}
 	raw := appendFrame(make([]byte, 0, len(m.raw)), m.frames[0].flags, m.frames[0].content)
-	for _, f := range m.frames[1:] {
+	for i, f := range m.frames[1:] {
 		content := f.content
-		if kind := valueType(content); f.plain() && kind != typeString && kind != typeBytes {
+		if kind := valueType(content); i+1 < end && f.plain() && kind != typeString && kind != typeBytes {
 			content = integer(kind)
 		}
 		raw = appendFrame(raw, f.flags, content)

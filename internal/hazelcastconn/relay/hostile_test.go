@@ -144,6 +144,46 @@ func TestForeignValuesAreReplacedByTheNumberOfTheirType(t *testing.T) {
 	}
 }
 
+// What a bus reads of a ring buffer is a list of values, and then the sequences of its entries.
+func TestForeignEntriesOfABusAreReplacedToo(t *testing.T) {
+	t.Parallel()
+	const id = 5
+	sequences := frame{0, make([]byte, 2*8)}
+	foreign, ours := value(-16, 1<<31-1, ""), value(typeBytes, 2, "ok")
+	answer := func(parts ...frame) []byte { return frames(kindReadMany|answerTo, id, 0, 25, parts...) }
+	for name, tc := range map[string]struct{ got, want []byte }{
+		"entries":                 {answer(opens, ours, ours, closes, sequences), answer(opens, ours, ours, closes, sequences)},
+		"a foreign one":           {answer(opens, foreign, ours, closes, sequences), answer(opens, frame{0, integer(-16)}, ours, closes, sequences)},
+		"no entries":              {answer(opens, closes, nothing), answer(opens, closes, nothing)},
+		"a list without an end":   {answer(opens, ours), nil},
+		"no list":                 {answer(ours, sequences), nil},
+		"a list in the list":      {answer(opens, opens, foreign, closes, closes, sequences), nil},
+		"one marked as nothing":   {answer(opens, frame{null, foreign.content}, closes, sequences), nil},
+		"bytes of another length": {answer(opens, value(typeBytes, 10, "short"), closes, sequences), nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			srv, _ := member(t, accepted, func(c net.Conn, _ *message) {
+				c.Write(tc.got)
+				io.Copy(io.Discard, c)
+			})
+			r := start(t, options(srv.Addr()))
+			l := join(t, r, r.Secret())
+			_, err := l.read() // the introduction
+			must(t, err)
+			_, err = l.Write(frames(kindReadMany, id, 0, 24, text(BusPrefix+"bus}:log"), nothing))
+			must(t, err)
+			m, err := l.read()
+			switch {
+			case tc.want == nil && !errors.Is(err, io.EOF):
+				t.Errorf("the library got %v, %v", m, err)
+			case tc.want != nil && (err != nil || !bytes.Equal(m.raw, tc.want)):
+				t.Errorf("the library got %v, %v; want %x", m, err, tc.want)
+			}
+		})
+	}
+}
+
 // Not parallel: it counts what the process allocates.
 func TestMemoryIsTakenAsBytesComeAndUpToALimit(t *testing.T) {
 	for name, flood := range map[string]func(c net.Conn){
@@ -192,6 +232,7 @@ func FuzzAnswer(f *testing.F) {
 	f.Add(members(memberInfo("127.0.0.1", 1)))
 	f.Add(accept(5, accepted))
 	f.Add(frames(getKind|answerTo, 5, 0, 13, value(typeBytes, 5, "hello")))
+	f.Add(frames(kindReadMany|answerTo, 5, 0, 25, opens, value(typeBytes, 5, "hello"), closes, frame{0, make([]byte, 8)}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r := &reader{from: bytes.NewReader(b), limit: 1 << 20}
 		g := &guard{mapName: theMap, waiting: map[int64]request{}}
