@@ -27,6 +27,7 @@ func conform(t *testing.T, url string) {
 		name := servertest.Key(t)
 		return invalidationtest.Harness{
 			Transport: func(t testing.TB) invalidation.Transport { return dial(t, url, name) },
+			Replays:   true,
 		}
 	})
 }

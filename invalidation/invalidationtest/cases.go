@@ -17,7 +17,7 @@ type testCase struct {
 	run  func(s *suite)
 }
 
-// cases is the specification; that of registers is in registerCases.
+// cases is the specification; that of abilities is in registerCases and replayCases.
 var cases = []testCase{
 	{"subscribed first", "begin with a Subscribed delivery that carries the log's head", subscribedFirst},
 	{"echo", "deliver to a node what it published itself, and with the position that Publish returned", echo},

@@ -25,6 +25,13 @@ type Harness struct {
 	// when this is not so, and also when it is so and this is false.
 	Registers bool
 
+	// Replays says that the transport is an invalidation.Replayer, which the suite checks as it does Registers.
+	Replays bool
+
+	// Forget makes the log forget all frames that it keeps to be given again, and no more than that. nil: the case that needs
+	// it is skipped.
+	Forget func(t testing.TB)
+
 	// Lose makes the server lose all its data, and Restart end and begin with all its data, if it can; each returns when the
 	// server answers again. nil: the cases that need it are skipped.
 	Lose, Restart func(t testing.TB)
@@ -41,7 +48,7 @@ const (
 
 // Run checks the transport. newHarness is called once for each case, and cleans up by t.Cleanup.
 func Run(t *testing.T, newHarness func(t *testing.T) Harness) {
-	for _, c := range slices.Concat(cases, registerCases) {
+	for _, c := range slices.Concat(cases, registerCases, replayCases) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			s := &suite{T: t, h: newHarness(t)}

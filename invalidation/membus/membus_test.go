@@ -21,8 +21,13 @@ func TestConformance(t *testing.T) {
 			Transport: func(testing.TB) invalidation.Transport { return hub.Transport() },
 			Cut:       func(testing.TB) { hub.Cut() },
 			Registers: true,
-			Lose:      func(testing.TB) { hub.Restart() },
-			Stop:      func(testing.TB) { hub.Stop() },
+			Replays:   true,
+			Forget: func(testing.TB) {
+				hub.Reach(0)
+				hub.Reach(membus.DefaultReach)
+			},
+			Lose: func(testing.TB) { hub.Restart() },
+			Stop: func(testing.TB) { hub.Stop() },
 		}
 	})
 }

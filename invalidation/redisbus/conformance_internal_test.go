@@ -41,6 +41,8 @@ func TestConformance(t *testing.T) {
 			},
 			Cut:       func(t testing.TB) { do(t, "CLIENT", "KILL", "TYPE", "pubsub") },
 			Registers: true,
+			Replays:   true,
+			Forget:    func(t testing.TB) { do(t, "DEL", "{strata:bus}:recent") },
 			Lose:      func(t testing.TB) { do(t, "FLUSHALL") },
 			Restart: func(t testing.TB) {
 				servertest.Require(t, s.Kill())
