@@ -1,0 +1,190 @@
+package invalidation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+)
+
+// simLog is a log that fails as a seed says. One node hears it, and the test itself publishes for the others.
+type simLog struct {
+	random  *rand.Rand
+	head    Position
+	frames  map[uint64][]byte // of the incarnation, those kept
+	pending []Delivery        // on their way to the node
+	refuse  bool              // the next replay fails
+}
+
+var errSim = errors.New("the log fails as it was told to")
+
+func (l *simLog) append(frame []byte) Position {
+	l.head.N++
+	l.frames[l.head.N] = frame
+	l.pending = append(l.pending, Delivery{Kind: Frame, Position: l.head, Frame: frame})
+	return l.head
+}
+
+func (l *simLog) Publish(_ context.Context, frames [][]byte) (Position, error) {
+	for _, frame := range frames {
+		l.append(frame)
+	}
+	return l.head, nil
+}
+
+func (l *simLog) Replay(_ context.Context, after Position, through uint64) (frames [][]byte, err error) {
+	if l.refuse {
+		l.refuse = false
+		return nil, errSim
+	}
+	if after.Incarnation != l.head.Incarnation {
+		return nil, ErrGone
+	}
+	for n := after.N + 1; n <= through; n++ {
+		if l.frames[n] == nil {
+			return nil, ErrGone
+		}
+		frames = append(frames, l.frames[n])
+	}
+	return frames, nil
+}
+
+func (l *simLog) Hint(context.Context, []byte) error        { return nil }
+func (l *simLog) Receive(context.Context) (Delivery, error) { return Delivery{}, errSim }
+func (l *simLog) Reconnect()                                {}
+func (l *simLog) Close() error                              { return nil }
+func (l *simLog) chance(percent int) bool                   { return l.random.IntN(100) < percent }
+func (l *simLog) subscribe()                                { l.pending = []Delivery{{Kind: Subscribed, Position: l.head}} }
+func (l *simLog) holds(after, through uint64) (all bool) {
+	for n := after + 1; n <= through; n++ {
+		if l.frames[n] == nil {
+			return false
+		}
+	}
+	return true
+}
+
+// simNode is the handler, and the judge.
+type simNode struct {
+	published map[string]time.Time // announcements, until they are applied or excused by a flush
+	flushed   string               // the reason of a flush since the last look
+	trusts    int
+	bad       string
+}
+
+func (n *simNode) Apply(_ Position, _ bool, m Message) { delete(n.published, m.Keys[0]) }
+
+func (n *simNode) Flush(reason string) {
+	clear(n.published)
+	n.flushed = reason
+}
+
+func (n *simNode) Trust(sent time.Time) {
+	n.trusts++
+	for key, at := range n.published {
+		if at.Before(sent) {
+			n.bad = fmt.Sprintf("trusted as of %v after %s was announced, which was not applied", sent.Sub(at), key)
+		}
+	}
+}
+
+// simulate plays one seed. It returns how often the node trusted, caught up, and flushed for what it could not have again.
+func simulate(seed uint64) (trusts, replays, flushes int, bad string) {
+	l := &simLog{random: rand.New(rand.NewPCG(seed, 1)), frames: map[uint64][]byte{}}
+	l.head.Incarnation[0] = 1
+	b := newBus(l, nil)
+	defer b.cancel()
+	node := &simNode{published: map[string]time.Time{}}
+	if _, err := b.Attach("c", "", time.Second, node); err != nil {
+		return 0, 0, 0, err.Error()
+	}
+	other := NodeID{9}
+	var t tracker
+	l.subscribe()
+	lives, announced := byte(1), 0
+	snapshot := l.head
+	for range 120 {
+		switch {
+		case l.chance(30):
+			announced++
+			key := fmt.Sprint(announced)
+			node.published[key] = time.Now()
+			p := packer{node: other}
+			p.add(Message{Verb: VerbInvalidate, Cache: "c", Keys: []string{key}})
+			p.flush()
+			l.append(p.frames[0])
+		case l.chance(20):
+			_, _ = b.beat(context.Background())
+		case l.chance(6) && len(l.pending) > 0: // lost on its way; a subscription is not, but ends in another
+			if i := l.random.IntN(len(l.pending)); l.pending[i].Kind == Frame {
+				l.pending = append(l.pending[:i:i], l.pending[i+1:]...)
+			}
+		case l.chance(4) && len(l.pending) > 0: // damaged on its way
+			if i := l.random.IntN(len(l.pending)); l.pending[i].Kind == Frame {
+				l.pending[i].Frame = []byte("?")
+			}
+		case l.chance(3): // twice on its way
+			if len(l.pending) > 0 && l.pending[0].Kind == Frame {
+				l.pending = append([]Delivery{l.pending[0]}, l.pending...)
+			}
+		case l.chance(5):
+			l.subscribe()
+		case l.chance(2): // the log forgets
+			delete(l.frames, l.head.N-uint64(l.random.IntN(6)))
+		case l.chance(2):
+			l.refuse = true
+		case l.chance(1): // the server restarts, with what it had at some time, and grows again
+			lives++
+			if l.head = snapshot; l.chance(50) {
+				l.head.N, l.frames = 0, map[uint64][]byte{}
+			}
+			l.head.Incarnation[0] = lives
+			for n := range l.frames {
+				delete(l.frames, n) // what it keeps is of another incarnation
+			}
+			l.subscribe()
+		case l.chance(5):
+			snapshot = l.head
+		}
+		for l.chance(60) && len(l.pending) > 0 {
+			d := l.pending[0]
+			l.pending = l.pending[1:]
+			before, refused := t, l.refuse
+			node.flushed = ""
+			b.deliver(&t, d)
+			if node.bad != "" {
+				return 0, 0, 0, node.bad
+			}
+			if node.flushed == "" || node.flushed == FlushIncarnation || !before.subscribed {
+				continue
+			}
+			flushes++
+			through := d.Position.N
+			if d.Kind == Frame {
+				through--
+			}
+			if !refused && l.holds(before.at.N, through) && d.Position.Incarnation == l.head.Incarnation {
+				return 0, 0, 0, fmt.Sprintf("flushed for %q at %v, where the log reaches from %v", node.flushed, d.Position, before.at)
+			}
+		}
+	}
+	return node.trusts, int(b.count.replays.Load()), flushes, ""
+}
+
+func TestSimulatedNodesAreNeverTrustedForWhatTheyMissedNorFlushedForWhatTheyCanHave(t *testing.T) {
+	t.Parallel()
+	var trusts, replays, flushes int
+	for seed := range uint64(20_000) {
+		moreTrusts, moreReplays, moreFlushes, bad := simulate(seed)
+		if bad != "" {
+			t.Fatalf("seed %d: %s", seed, bad)
+		}
+		trusts, replays, flushes = trusts+moreTrusts, replays+moreReplays, flushes+moreFlushes
+	}
+	t.Logf("%d heartbeats trusted, %d replays, %d flushes for what was gone", trusts, replays, flushes)
+	if trusts < 20_000 || replays < 20_000 || flushes < 2_000 {
+		t.Errorf("the simulation hardly does anything: %d trusts, %d replays, %d flushes", trusts, replays, flushes)
+	}
+}
