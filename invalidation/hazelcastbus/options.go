@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/strata-cache/strata/internal/hazelcastconn/relay"
 	"github.com/strata-cache/strata/invalidation"
 )
 
@@ -36,11 +37,11 @@ func (o *Options) resolve() (Options, error) {
 	return out, nil
 }
 
-// names are what the bus uses in the cluster: two ring buffers and a map. They do not begin as the maps of records do, whose
-// configuration may evict entries.
+// names are what the bus uses in the cluster: two ring buffers and a map. By their beginning the relay knows them; and the maps of
+// records begin otherwise, whose configuration may evict entries.
 type names struct{ log, hints, state string }
 
 func (o *Options) names() names {
-	tag := "{strata:" + o.Name + "}"
+	tag := relay.BusPrefix + o.Name + "}"
 	return names{log: tag + ":log", hints: tag + ":hints", state: tag + ":state"}
 }
