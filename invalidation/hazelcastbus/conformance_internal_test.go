@@ -16,9 +16,11 @@ func TestConformance(t *testing.T) {
 	conform(t, servertest.SharedHazelcast(t).URL())
 }
 
-func TestConformanceOnTwoMembers(t *testing.T) {
+func TestOnTwoMembers(t *testing.T) {
 	t.Parallel()
-	conform(t, servertest.HazelcastCluster(t, 2, &server.HazelcastOptions{Backups: 1})[1].URL())
+	members := servertest.HazelcastCluster(t, 2, &server.HazelcastOptions{Backups: 1})
+	t.Run("conformance", func(t *testing.T) { conform(t, members[1].URL()) })
+	t.Run("a member that dies takes nothing along", func(t *testing.T) { killed(t, members) })
 }
 
 // conform runs the suite, each case with a log of its own. A cut is nothing that a reader of this log would notice.
@@ -28,6 +30,11 @@ func conform(t *testing.T, url string) {
 		return invalidationtest.Harness{
 			Transport: func(t testing.TB) invalidation.Transport { return dial(t, url, name) },
 			Replays:   true,
+			Lose: func(t testing.TB) {
+				a := dial(t, url, name+"-hand")
+				defer a.Close()
+				onLog(t, &transport{conn: a.conn, names: (&Options{Name: name}).names()}, destroy)
+			},
 		}
 	})
 }

@@ -93,7 +93,7 @@ func publish(t *testing.T, tr *transport, frame string) invalidation.Position {
 }
 
 // onLog does something to the log's ring buffer behind everybody's back.
-func onLog(t *testing.T, tr *transport, do func(ctx context.Context, ring *hz.Ringbuffer) error) {
+func onLog(t testing.TB, tr *transport, do func(ctx context.Context, ring *hz.Ringbuffer) error) {
 	t.Helper()
 	_, err := onRing(t.Context(), tr, patience, hazelcastconn.Once, tr.names.log, func(ctx context.Context, ring *hz.Ringbuffer) (int, error) {
 		return 0, do(ctx, ring)

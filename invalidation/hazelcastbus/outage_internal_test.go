@@ -15,16 +15,26 @@ import (
 	"github.com/strata-cache/strata/invalidation"
 )
 
-func TestARingBufferThatOverflows(t *testing.T) {
+func TestRingBuffersOfOtherCapacities(t *testing.T) {
 	t.Parallel()
-	srv := servertest.Hazelcast(t, &server.HazelcastOptions{Import: "hazelcast:\n  ringbuffer:\n    default:\n      capacity: 20\n"})
-	t.Run("makes a reader that was away for too long subscribe anew", func(t *testing.T) {
+	srv := servertest.Hazelcast(t, &server.HazelcastOptions{Import: `hazelcast:
+  ringbuffer:
+    default:
+      capacity: 20
+    "{strata:small*":
+      capacity: 8
+`})
+	t.Run("one that overflows makes a reader that was away for too long subscribe anew", func(t *testing.T) {
 		t.Parallel()
 		awayForTooLong(t, srv.URL())
 	})
-	t.Run("has no replay of what was overwritten", func(t *testing.T) {
+	t.Run("one that overflowed has no replay of what was overwritten", func(t *testing.T) {
 		t.Parallel()
 		overwritten(t, srv.URL())
+	})
+	t.Run("one that is too small is refused", func(t *testing.T) {
+		t.Parallel()
+		tooSmall(t, srv.URL())
 	})
 }
 
@@ -70,10 +80,8 @@ func awayForTooLong(t *testing.T, url string) {
 	wantFrames(t, b, at, "next")
 }
 
-func TestARingBufferThatIsTooSmallIsRefused(t *testing.T) {
-	t.Parallel()
-	srv := servertest.Hazelcast(t, &server.HazelcastOptions{Import: "hazelcast:\n  ringbuffer:\n    default:\n      capacity: 8\n"})
-	a := open(t, srv.URL(), "small")
+func tooSmall(t *testing.T, url string) {
+	a := open(t, url, "small")
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	for {
@@ -90,11 +98,9 @@ func TestARingBufferThatIsTooSmallIsRefused(t *testing.T) {
 	}
 }
 
-// Of many logs, the member that is killed owns some.
-func TestAMemberThatDiesTakesNothingAlong(t *testing.T) {
-	t.Parallel()
+// killed ends one of two members. Of many logs, it owns some.
+func killed(t *testing.T, members []*server.Server) {
 	const logs = 8
-	members := servertest.HazelcastCluster(t, 2, &server.HazelcastOptions{Backups: 1})
 	url := strings.Replace(members[0].URL(), members[0].Addr(), members[0].Addr()+","+members[1].Addr(), 1)
 	var writers, readers [logs]*transport
 	var at [logs]invalidation.Position
