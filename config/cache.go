@@ -100,6 +100,8 @@ func tierOptions[K comparable, V any](set *Set, c *cachePlan, pol policy.Policy[
 		MaxStaleness: c.maxStaleness,
 		LoadTimeout:  c.loadTimeout,
 		FenceWait:    c.fenceWait,
+		LeaseTTL:     c.leaseTTL,
+		OnContention: c.contention,
 		LocalCost:    c.localCost,
 		Version:      c.version,
 		Compression:  c.compressor,

@@ -69,7 +69,7 @@ func TestOnEventIsTold(t *testing.T) {
 	if _, err := config.Cache(set, "p", config.Option[int, int](config.Hooks[int, int]{OnEvent: func(e tier.Event) { events <- e }})); err != nil {
 		t.Fatal(err)
 	}
-	w.hub.Cut() // a new subscription flushes
+	w.hub.Restart() // another incarnation flushes
 	select {
 	case <-events:
 	case <-time.After(10 * time.Second):

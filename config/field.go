@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/strata-cache/strata/codec"
+	"github.com/strata-cache/strata/tier"
 )
 
 // none is the name of no remote and no bus.
@@ -30,6 +31,8 @@ type settings struct {
 	maxStaleness time.Duration
 	loadTimeout  time.Duration
 	fenceWait    time.Duration
+	leaseTTL     time.Duration
+	contention   tier.Contention
 	localCost    int64 // -1: off
 	version      string
 	compression  string // "": off
@@ -68,6 +71,7 @@ const (
 	typeName      = "name"
 	typeKey       = "key"
 	typeAlgorithm = "algorithm"
+	typeAnswer    = "wait or fail"
 	sameAsTTL     = "as ttl"
 	required      = "–"
 )
@@ -128,6 +132,16 @@ var cacheFields = []field[settings]{
 		"fence_wait", typeDuration, "50ms",
 		"how long a reader waits at a key that somebody is writing, before it reads the source; at least 1ms",
 		duration(func(s *settings) *time.Duration { return &s.fenceWait }, time.Millisecond, false),
+	},
+	{
+		"lease_ttl", typeDuration, "5s",
+		"how long a key that a program was loading stays reserved when that program dies; at least 1s",
+		duration(func(s *settings) *time.Duration { return &s.leaseTTL }, time.Second, false),
+	},
+	{
+		"on_contention", typeAnswer, "wait",
+		"what a read of one key does while somebody else loads it: `wait` for the value, or `fail` at once with `ErrColdCache`",
+		setContention,
 	},
 	{
 		"local_cost", typeSize, "64MiB",
@@ -239,6 +253,18 @@ func setMode(s *settings, v string) string {
 		}
 	}
 	return "is an unknown mode; known: " + strings.Join(modes, ", ")
+}
+
+// contentions are what a read may do while somebody else loads.
+var contentions = []string{tier.Wait.String(), tier.Fail.String()}
+
+func setContention(s *settings, v string) string {
+	i := slices.Index(contentions, v)
+	if i < 0 {
+		return "is unknown; known: " + strings.Join(contentions, ", ")
+	}
+	s.contention = tier.Contention(i)
+	return ""
 }
 
 const maxJitter = 0.9

@@ -33,6 +33,7 @@ var definitions = map[string]object{
 	typeNumber:    {"type": []string{"number", "string"}, "minimum": 0, "maximum": maxJitter, "pattern": `^[-+]?[.0-9]` + orVariable},
 	typeMode:      oneOf(modes),
 	typeAlgorithm: oneOf(compressions),
+	typeAnswer:    oneOf(contentions),
 	typeKey:       {"type": "string", "pattern": `^` + fromFile + `.|^\$\{[A-Za-z_][A-Za-z0-9_]*\}$`},
 }
 
