@@ -1,6 +1,7 @@
 package hazelcastbus
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/strata-cache/strata/internal/hazelcastconn"
@@ -39,9 +40,13 @@ func conform(t *testing.T, url string) {
 	})
 }
 
-// dial opens a transport, which its caller closes.
+// dial opens a transport, which its caller closes. A machine that is busy with other tests is no failure: calls have more time than
+// by default, if the URL does not say otherwise.
 func dial(t testing.TB, url, name string) *transport {
 	t.Helper()
+	if !strings.Contains(url, "timeout=") {
+		url += "&timeout=5s"
+	}
 	conn, err := hazelcastconn.Open(url, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -105,7 +105,7 @@ func killed(t *testing.T, members []*server.Server) {
 	var writers, readers [logs]*transport
 	var at [logs]invalidation.Position
 	for i, all := range []*[logs]*transport{&writers, &readers} {
-		conn, err := hazelcastconn.Open(url, nil)
+		conn, err := hazelcastconn.Open(url+"&timeout=2s", nil)
 		servertest.Require(t, err)
 		t.Cleanup(func() { conn.Close() })
 		for k := range all {
@@ -149,7 +149,7 @@ func killed(t *testing.T, members []*server.Server) {
 func TestAHungMemberBlocksNobody(t *testing.T) {
 	t.Parallel()
 	srv := servertest.Hazelcast(t)
-	a := dial(t, srv.URL(), "hung")
+	a := dial(t, srv.URL()+"&timeout=500ms", "hung")
 	subscribed(t, a)
 	servertest.Require(t, srv.Pause())
 	defer func() { servertest.Require(t, srv.Resume()) }()
