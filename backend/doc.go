@@ -31,6 +31,6 @@
 //
 // # Errors
 //
-// A server that cannot be reached is [ErrUnavailable], never a missing record. A context's error is reported as it is.
-// A write has an [driver.Outcome]: done, refused, unsent, or unknown, which means that it may still happen.
+// A server that cannot be reached is [ErrUnavailable], one that does not let the user do what was asked is [ErrDenied];
+// neither is ever a missing record. A context's error is reported as it is. A write has a [driver.Outcome]: done, refused, unsent, or unknown, which means that it may still happen.
 package backend

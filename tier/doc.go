@@ -12,7 +12,8 @@
 //
 // The local tier holds decoded values in this process; a hit in it makes no round trip and allocates nothing. The remote
 // tier is shared by all processes; a hit in it costs one round trip. What neither has is loaded from the source by the
-// policy's loader, once at a time for a key in this process. Either tier may be left out.
+// policy's loader. Reads of one key share a load, within this process and, by a lease at the remote tier, with all others:
+// see Options.OnContention. Either tier may be left out.
 //
 // # Coherence
 //
@@ -21,9 +22,10 @@
 // MaxStaleness later; a node that has not heard its own heartbeat through the bus for that long asks the remote tier
 // instead. Without a Bus a local value lives at most MaxStaleness. docs/guarantees.md says what holds under which faults.
 //
-// There is no unconditional write of a value. A Set puts a fence at the key and swaps it for the value; what a miss loaded
-// is stored only where nothing is, or over the very record that was found unusable. Whoever comes too late is refused,
-// and what the remote tier refused is not kept locally either.
+// There is no unconditional write of a value. A Set puts a fence at the key and swaps it for the value; what a miss loads
+// may only take the place of the lease that it put there before, or of the very record that was found unusable or stale.
+// Whoever comes too late is refused, so what was loaded before a write is never stored after it; and what the remote tier
+// refused is not kept locally either.
 //
 // # Errors
 //
