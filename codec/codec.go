@@ -33,7 +33,7 @@ const (
 	IDString      ID = 2
 	IDMessagePack ID = 3
 	IDJSON        ID = 4
-	IDProtobuf    ID = 5 // reserved
+	IDProtobuf    ID = 5 // of package codec/protobuf
 
 	// IDApplication is the first of the numbers that applications may give to formats of their own.
 	IDApplication ID = 128

@@ -22,8 +22,9 @@ func New(from interface{ As(target any) bool }, o *Options) (*invalidation.Bus, 
 	return start(conn, false, o)
 }
 
-// Open starts a bus with a client of its own for url: redis://[user:password@]host[:port][/db][?timeout=…], or rediss://.
-// It does not wait for the server. The caller closes the bus, which closes the client.
+// Open starts a bus with a client of its own for url, of any form that package backend/redis takes: one server, Sentinel or
+// Cluster, plain or over TLS, with the same parameters. For what a URL cannot hold (a tls.Config, Credentials, a Dialer)
+// open a store and use New. It does not wait for the server. The caller closes the bus, which closes the client.
 func Open(ctx context.Context, url string, o *Options) (*invalidation.Bus, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
