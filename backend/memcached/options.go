@@ -8,7 +8,7 @@ import (
 )
 
 // Options are the settings of a Store. A nil *Options and the zero value of every field mean the default. A value in
-// the URL wins over the field.
+// the URL wins over the field, save that credentials given here win over those of the URL.
 type Options struct {
 	// Timeout bounds each call to a server as a whole: waiting for a connection, dialling, request and reply. Default:
 	// 500 ms. URL parameter: timeout (a Go duration such as 250ms).
@@ -27,7 +27,7 @@ type Options struct {
 	Pool string
 
 	// Username and Password are for servers with authentication of the text protocol (-Y). The user name must not have
-	// spaces. Default: none. In the URL: user:password@, percent-encoded.
+	// spaces. Default: those of the URL, user:password@, percent-encoded, or none.
 	Username, Password string
 
 	// TLS configures the connections of a memcacheds:// URL; with memcached:// it is an error. Default: the system's

@@ -129,6 +129,16 @@ func TestAURLSaysHowToAuthenticateAndWhomToTrust(t *testing.T) {
 	}
 }
 
+func TestCredentialsOfOptionsWinOverThoseOfTheURL(t *testing.T) {
+	t.Parallel()
+	srv, o := secured(t, newAuthority(t))
+	o.Timeout = 10 * time.Second
+	s := openWith(t, "memcacheds://nobody:wrong@"+srv.Addr(), &o)
+	if err := s.Ping(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestOpenRefusesWhatItCannotDoSecurely(t *testing.T) {
 	t.Parallel()
 	ca := newAuthority(t)

@@ -26,7 +26,7 @@ const (
 )
 
 // Options are the settings of a pool. A nil *Options and the zero value of every field mean the default. A value in
-// the URL wins over the field.
+// the URL wins over the field, save that credentials given here win over those of the URL.
 type Options struct {
 	// Timeout bounds each call to a server as a whole. Default: DefaultTimeout. URL parameter: timeout.
 	Timeout time.Duration
@@ -42,8 +42,8 @@ type Options struct {
 	// Pool names the pool. Its keys are those of no other name on the same servers. Default: "". URL parameter: pool.
 	Pool string
 
-	// Username and Password are for servers with authentication of the text protocol (-Y). Default: none. In the URL:
-	// user:password@.
+	// Username and Password are for servers with authentication of the text protocol (-Y). Default: those of the URL,
+	// user:password@, or none.
 	Username, Password string
 
 	// TLS configures the connections of a memcacheds:// URL; with memcached:// it is an error. Default: the system's

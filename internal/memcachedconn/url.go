@@ -96,14 +96,16 @@ func parse(raw string, o *Options) (target, error) {
 	return t, nil
 }
 
-// readUser takes user:password, percent-encoded, from a URL.
+// readUser takes user:password, percent-encoded, from a URL, unless the options have some.
 func (o *Options) readUser(s string) error {
 	name, password, _ := strings.Cut(s, ":")
-	var errName, errPassword error
-	o.Username, errName = url.PathUnescape(name)
-	o.Password, errPassword = url.PathUnescape(password)
+	name, errName := url.PathUnescape(name)
+	password, errPassword := url.PathUnescape(password)
 	if errName != nil || errPassword != nil {
 		return errors.New("the URL's user name or password is not percent-encoded")
+	}
+	if o.Username == "" && o.Password == "" {
+		o.Username, o.Password = name, password
 	}
 	return nil
 }
