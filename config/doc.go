@@ -1,8 +1,8 @@
 // Package config makes remote tiers, buses and caches from a YAML file and the environment.
 //
 //	set, err := config.Load(ctx, "strata.yaml", config.Drivers{
-//		Stores: map[string]backend.Opener{"redis": openRedis, "memcached": openMemcached},
-//		Buses:  map[string]config.BusOpener{"redis": openRedisBus},
+//		Stores: map[string]backend.Opener{"redis": backend.Open, "memcached": backend.Open}, // whose packages it imports
+//		Buses:  map[string]config.BusOpener{"redis": openRedisBus},                            // the example of Drivers has it
 //	})
 //	defer set.Close()
 //	products, err := config.Cache(set, "products", config.Source(productTable))
