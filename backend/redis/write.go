@@ -119,8 +119,13 @@ func (d *store) send(ctx context.Context, n *redisconn.Node, ops []driver.Op, ef
 	})
 	err = d.explain("write", n.Server(), err)
 	for at, i := range indexes {
-		if cmds == nil || !answered(cmds[at]) {
-			effects[i] = failed(err) // the connection's; what the server answered to each, errors included, is in the commands
+		switch {
+		case cmds == nil, isContext(err) && !answered(cmds[at]):
+			effects[i] = failed(err)
+			continue
+		case !answered(cmds[at]):
+			// Its own error, not that of the call: a cluster may have sent this one on to another server than those before.
+			effects[i] = failed(d.explain("write", n.Server(), d.conn.Failed(n, cmds[at].Err())))
 			continue
 		}
 		effects[i] = d.effect(n, cmds[at].(*goredis.Cmd))

@@ -24,7 +24,7 @@ func (c *Conn) Groups(ctx context.Context, keys []string) ([]Group, error) {
 	groups, err := c.groups(ctx, keys, topology.owner)
 	for i := range groups {
 		if groups[i].Node == nil {
-			groups[i].Err = &unavailableError{server: c.Server(), cause: errNoOwner}
+			groups[i].Err = c.noOwner()
 		}
 	}
 	return groups, err
@@ -71,9 +71,15 @@ func (c *Conn) Primary(ctx context.Context, key string) (*Node, error) {
 	}
 	n := c.topology.owner(Slot(key))
 	if n == nil {
-		return nil, &unavailableError{server: c.Server(), cause: errNoOwner}
+		return nil, c.noOwner()
 	}
 	return n, nil
+}
+
+// noOwner returns the error of a slot without a server, and has the cluster asked anew: as nothing is sent, nothing fails.
+func (c *Conn) noOwner() error {
+	c.nodes.failed() // only a cluster has slots without a server
+	return &unavailableError{server: c.Server(), cause: errNoOwner}
 }
 
 // Primaries returns all servers that own keys.
@@ -154,6 +160,9 @@ func redirection(err error) (to elsewhere, ok bool) {
 }
 
 func (c *Conn) sendOn(ctx context.Context, from *Node, to elsewhere, cmds []redis.Cmder) {
+	if !to.asking { // else the owner is still the same
+		c.nodes.failed()
+	}
 	n, err := c.nodes.get(dialable(to.addr, from.addr), plain)
 	for _, cmd := range cmds {
 		cmd.SetErr(err)

@@ -37,7 +37,7 @@ func (w watch) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Process
 }
 
 func (w watch) saw(err error) {
-	if err == nil || errors.Is(err, context.Canceled) {
+	if err == nil || errors.Is(err, context.Canceled) || HasPrefix(err, "ASK ") { // ASK: the owner is still the same
 		return
 	}
 	if class := classOf(err); class == unreachable || class == ofContext {
