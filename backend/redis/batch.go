@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/strata-cache/strata/backend/driver"
@@ -41,6 +42,7 @@ type request struct {
 	key    string
 	answer chan driver.Result // of one, so that a worker never waits
 	timer  *time.Timer
+	left   atomic.Bool // nobody waits any more
 }
 
 // newBatcher starts the workers. close ends them.
@@ -120,6 +122,7 @@ func (b *batcher) await(ctx context.Context, r *request) ([]byte, error) {
 	case a := <-r.answer:
 		return b.take(r, a)
 	case <-ctx.Done():
+		r.left.Store(true)
 		return nil, ctx.Err()
 	case <-r.timer.C:
 	}
@@ -127,6 +130,7 @@ func (b *batcher) await(ctx context.Context, r *request) ([]byte, error) {
 	case a := <-r.answer:
 		return b.take(r, a)
 	default:
+		r.left.Store(true)
 		return nil, fmt.Errorf("redis: get: %s: no answer within %v: %w", b.server, b.timeout, sentinel.ErrUnavailable)
 	}
 }
@@ -151,11 +155,18 @@ func (b *batcher) work() {
 	}
 }
 
-// next waits for a batch and takes it into the air. It returns nil when there will be none.
+// next waits for a batch and takes it into the air. It returns nil when there will be none. Requests whose callers left are
+// dropped: while a server hangs more may come than batches would carry away.
 func (b *batcher) next() []*request {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for len(b.queue) == 0 || b.flying >= flights {
+	for {
+		if b.flying < flights {
+			b.queue = slices.DeleteFunc(b.queue, func(r *request) bool { return r.left.Load() })
+			if len(b.queue) > 0 {
+				break
+			}
+		}
 		if b.closed && len(b.queue) == 0 {
 			return nil
 		}

@@ -144,9 +144,15 @@ func TestAReadWaitsNoLongerThanTheTimeout(t *testing.T) {
 		if _, err := b.get(t.Context(), "x"); !errors.Is(err, sentinel.ErrUnavailable) || time.Since(begin) != time.Second {
 			t.Errorf("after %v: %v", time.Since(begin), err)
 		}
+		readers.Go(func() { _, _ = b.get(t.Context(), "later") })
+		synctest.Wait()
 		cancel()
+		synctest.Wait()
+		if got := fmt.Sprint(w.sent[flights:]); got != "[[later]]" {
+			t.Errorf("sent %v: what nobody waits for any more is not asked for", got)
+		}
+		w.reply <- nil
 		readers.Wait()
-		go func() { w.reply <- nil }() // for the batch with x, which has left; ends with it
 		b.close()
 		if _, err := b.get(t.Context(), "x"); !errors.Is(err, sentinel.ErrClosed) {
 			t.Errorf("after close: %v", err)
