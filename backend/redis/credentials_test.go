@@ -113,6 +113,26 @@ func TestARefusedAnswerIsAskedForOnceMore(t *testing.T) {
 	}
 }
 
+func TestCredentialsThatHeedNoContextHoldUpNobody(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	store := openStore(t, servertest.SharedRedis(t).URL(), &redis.Options{
+		Timeout:     time.Second,
+		Credentials: func(context.Context) (string, string, error) { <-release; return "u", "horse", nil },
+	})
+	t.Cleanup(func() { close(release) })
+	answered := make(chan error, 1)
+	go func() { answered <- store.Get(context.Background(), "a")[0].Err }()
+	select {
+	case err := <-answered:
+		if !errors.Is(err, backend.ErrUnavailable) {
+			t.Error(err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("a Get without a deadline goes on after ten times the timeout")
+	}
+}
+
 func TestCredentialsThatCannotBeHadAreAnOutage(t *testing.T) {
 	t.Parallel()
 	srv := servertest.SharedRedis(t)

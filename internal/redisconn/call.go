@@ -37,8 +37,8 @@ func do[T any](ctx context.Context, c *Conn, server func() string, fn func(ctx c
 	}
 	timed, cancel := context.WithTimeout(ctx, c.Timeout())
 
-	if ctx.Done() == nil {
-		// Nobody can cancel, and the library obeys the deadline by itself.
+	if ctx.Done() == nil && c.target.opts.Credentials == nil {
+		// Nobody can cancel, and the library obeys the deadline by itself. A user's function may not.
 		defer c.calls.Done()
 		defer cancel()
 		value, err := fn(timed)
