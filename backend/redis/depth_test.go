@@ -15,6 +15,8 @@ import (
 
 	"github.com/strata-cache/strata/backend"
 	"github.com/strata-cache/strata/backend/backendtest"
+	"github.com/strata-cache/strata/backend/driver"
+	"github.com/strata-cache/strata/backend/record"
 	"github.com/strata-cache/strata/backend/redis"
 	"github.com/strata-cache/strata/internal/fault/wire"
 	"github.com/strata-cache/strata/internal/server"
@@ -196,5 +198,32 @@ func TestAHostileServerCannotMakeTheClientUseMoreMemoryThanAllowed(t *testing.T)
 		}
 		check("from the first byte on", hostile.Addr(), func() {})
 		hostile.Close()
+	}
+}
+
+func TestRecordsThatAreTooMuchForOneReplyAreHadOneByOne(t *testing.T) {
+	t.Parallel()
+	o := patient()
+	o.MaxValue = 4 << 10
+	s := openStore(t, servertest.SharedRedis(t).URL(), o)
+	own := servertest.Key(t)
+	for name, tc := range map[string]struct{ keys, length int }{"long": {20, 4 << 10}, "many": {1000, record.HeaderLen}} {
+		var keys []string
+		var ops []driver.Op
+		for i := range tc.keys {
+			op := add(fmt.Sprint(own, name, i))
+			op.Record = append(op.Record[:record.HeaderLen:record.HeaderLen], make([]byte, tc.length-record.HeaderLen)...)
+			keys, ops = append(keys, op.Key), append(ops, op)
+		}
+		for i, e := range s.Write(t.Context(), ops...) {
+			if e.Outcome != driver.Done {
+				t.Fatalf("%s: op %d: %v %v", name, i, e.Outcome, e.Err)
+			}
+		}
+		for i, r := range s.Get(t.Context(), keys...) {
+			if r.Err != nil || len(r.Record) != tc.length || record.TokenOf(r.Record) != record.TokenOf(ops[i].Record) {
+				t.Errorf("%s: key %d: %d bytes, %v", name, i, len(r.Record), r.Err)
+			}
+		}
 	}
 }

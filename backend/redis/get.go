@@ -84,7 +84,7 @@ func (d *store) read(ctx context.Context, n *redisconn.Node, keys []string) []dr
 				alone = append(alone, []int{i})
 			}
 		}
-		if err == nil && len(alone) > 0 {
+		if len(alone) > 0 && (err == nil || redisconn.TooMuchTogether(err)) {
 			err = d.ask(ctx, n, keys, alone, results)
 		}
 		return results, err
@@ -116,10 +116,10 @@ func (d *store) readOne(ctx context.Context, n *redisconn.Node, key string) driv
 	return driver.Result{Record: record}
 }
 
-// apart reports whether a server refused several keys for what may concern one of them only: one that the user may not
-// read, or that is on its way to another member of the cluster.
+// apart reports whether several keys could not be had for what may concern one of them only, one that the user may not read
+// or that is on its way to another member of the cluster, or for all their records being too much for one reply.
 func apart(err error) bool {
-	return redisconn.HasPrefix(err, "NOPERM") || redisconn.HasPrefix(err, "TRYAGAIN")
+	return redisconn.HasPrefix(err, "NOPERM") || redisconn.HasPrefix(err, "TRYAGAIN") || redisconn.TooMuchTogether(err)
 }
 
 // together says which keys one command asks for: all, or in a cluster those of a slot.

@@ -3,6 +3,7 @@ package redisconn
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strconv"
@@ -23,13 +24,24 @@ const (
 
 // A replyError says that what came is no reply, or none that anybody may send. It is a net.Error, as the connection is at an
 // end.
-type replyError string
+type replyError struct {
+	text string
+	sum  bool // no part of the reply is too long, but all together are
+}
 
-func (e replyError) Error() string { return "not what a Redis server answers: " + string(e) }
+func (e replyError) Error() string { return "not what a Redis server answers: " + e.text }
 func (replyError) Timeout() bool   { return false }
 func (replyError) Temporary() bool { return false }
 
-func badReply(format string, args ...any) error { return replyError(fmt.Sprintf(format, args...)) }
+func badReply(format string, args ...any) error {
+	return replyError{text: fmt.Sprintf(format, args...)}
+}
+
+// TooMuchTogether reports whether a reply was refused for its length as a whole: each part may be had by itself.
+func TooMuchTogether(err error) bool {
+	var bad replyError
+	return errors.As(err, &bad) && bad.sum
+}
 
 // guarded returns c with its replies followed: a reply that is malformed, or announces more than maxValue, is an error of
 // Read before the library sees it, which would allocate what is announced.
@@ -98,13 +110,14 @@ func (c *guardedSocket) SyscallConn() (syscall.RawConn, error) { return c.raw.Sy
 type replies struct {
 	maxValue int
 
-	line   []byte             // beginning of a header whose end has not come
-	skip   int                // bytes of a string that are still to come
-	ending int                // bytes of its line end that are still to come: 2 and then 1
-	open   [maxReplyDepth]int // elements that are still to come, of each array that is open
-	depth  int
-	cost   int // of the reply so far
-	bad    error
+	line    []byte             // beginning of a header whose end has not come
+	skip    int                // bytes of a string that are still to come
+	ending  int                // bytes of its line end that are still to come: 2 and then 1
+	open    [maxReplyDepth]int // elements that are still to come, of each array that is open
+	depth   int
+	cost    int  // of the reply so far
+	greeted bool // a reply came whole: the greeting's is the first
+	bad     error
 }
 
 // feed looks at the next bytes of the stream. After an error it returns that for good.
@@ -184,7 +197,7 @@ func (r *replies) begin(kind byte, text []byte) error {
 			return badReply("a string of %d bytes, and at most %d are allowed", n, r.maxValue)
 		}
 		if r.cost += n; r.cost > repliesInValues*r.maxValue {
-			return badReply("more than %d bytes in one reply", repliesInValues*r.maxValue)
+			return r.tooMuch("more than %d bytes in one reply", repliesInValues*r.maxValue)
 		}
 		r.skip, r.ending = n, 2
 	case '*', '~', '>', '%':
@@ -195,13 +208,18 @@ func (r *replies) begin(kind byte, text []byte) error {
 	return nil
 }
 
+// tooMuch is the error of a reply that is too long as a whole. Of a greeting there is no other way to have it.
+func (r *replies) tooMuch(format string, args ...any) error {
+	return replyError{text: fmt.Sprintf(format, args...), sum: r.greeted}
+}
+
 func (r *replies) array(kind byte, text []byte) error {
 	n, err := length(text)
 	if err != nil {
 		return err
 	}
 	if most := (repliesInValues*r.maxValue - r.cost) / (2 * elementCost); n > most {
-		return badReply("%d elements", n)
+		return r.tooMuch("%d elements", n)
 	}
 	r.cost += max(n, 0) * elementCost
 	if kind == '%' {
@@ -227,7 +245,7 @@ func (r *replies) element() {
 		}
 		r.depth--
 	}
-	r.cost = 0
+	r.cost, r.greeted = 0, true
 }
 
 // length reads the length of a string or array, -1 for none.
