@@ -124,20 +124,20 @@ func (e *unavailableError) Error() string {
 	return "redisconn: " + e.server + ": unavailable: " + e.cause.Error()
 }
 
-// Unwrap hides a deadline in the cause: it was ours or the dialler's, and a caller whose own context is alive must not
-// take it for its own.
+// Unwrap hides a context's error in the cause: it was ours or the dialler's, and a caller whose own context is alive must
+// not take it for its own.
 func (e *unavailableError) Unwrap() []error {
-	if errors.Is(e.cause, context.DeadlineExceeded) {
+	if isContext(e.cause) {
 		var dialled *net.OpError
 		if errors.As(e.cause, &dialled) {
-			return []error{sentinel.ErrUnavailable, &net.OpError{Op: dialled.Op, Net: dialled.Net, Addr: dialled.Addr, Err: errTimedOut}}
+			return []error{sentinel.ErrUnavailable, &net.OpError{Op: dialled.Op, Net: dialled.Net, Addr: dialled.Addr, Err: errGivenUp}}
 		}
 		return []error{sentinel.ErrUnavailable}
 	}
 	return []error{sentinel.ErrUnavailable, e.cause}
 }
 
-var errTimedOut = errors.New("timed out")
+var errGivenUp = errors.New("given up")
 
 // connectError says that a connection was made and cannot or must not be used.
 type connectError struct{ cause error }
