@@ -16,13 +16,18 @@ type beats struct {
 	lastEcho time.Time // send time of the newest heartbeat that came back
 	echoed   uint64    // number of that one
 	heard    time.Time // since when silence counts: the last echo, replacement or subscription
+	patience int       // how many bounds of silence are borne: 1, doubled by each replacement until there is a subscription
 }
 
-// maxUnanswered bounds the heartbeats that are remembered.
-const maxUnanswered = 64
+const (
+	// maxUnanswered bounds the heartbeats that are remembered.
+	maxUnanswered = 64
+	// maxPatience bounds the patience with a subscription that is to come about, which may take longer than a bound.
+	maxPatience = 8
+)
 
 func (b *beats) init() {
-	b.next = 1
+	b.next, b.patience = 1, 1
 	b.sent = map[uint64]time.Time{}
 	b.heard = time.Now()
 }
@@ -63,15 +68,23 @@ func (b *beats) echo(n uint64) (sent time.Time, known, trusted bool) {
 	return sent, true, n >= b.floor
 }
 
-// silent reports whether nothing came back for bound, and if so begins to count anew.
+// subscribed notes a new subscription, on which nothing can have come back yet.
+func (b *beats) subscribed() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.heard, b.patience = time.Now(), 1
+}
+
+// silent reports whether nothing came back for too long, and if so begins to count anew.
 func (b *beats) silent(bound time.Duration) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if now := time.Now(); now.Sub(b.heard) >= bound {
-		b.heard = now
-		return true
+	now := time.Now()
+	if now.Sub(b.heard) < time.Duration(b.patience)*bound {
+		return false
 	}
-	return false
+	b.heard, b.patience = now, min(2*b.patience, maxPatience)
+	return true
 }
 
 // cameBack reports whether a heartbeat came back, or a later one.

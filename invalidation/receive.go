@@ -56,6 +56,7 @@ func (b *Bus) deliver(t *tracker, d Delivery) {
 	switch d.Kind {
 	case Subscribed:
 		b.count.subscriptions.Add(1)
+		b.beats.subscribed()
 		b.settle(t, t.subscribe(d.Position))
 		b.beatSoon()
 	case Hint:
@@ -89,6 +90,9 @@ func (b *Bus) frame(t *tracker, d Delivery) {
 	}
 	if b.settle(t, v) {
 		b.beatSoon()
+	}
+	if b.ctx.Err() != nil {
+		return // what was missed may still be missing
 	}
 	b.apply(t, c)
 }
