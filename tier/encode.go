@@ -1,6 +1,7 @@
 package tier
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"time"
 	"unsafe"
@@ -116,6 +117,9 @@ func (c *Cache[K, V]) encode(remoteKey string, e *entry[K, V], l life, pos inval
 
 // decode reads a value record that was found at w.
 func (c *Cache[K, V]) decode(w *want[K, V], h record.Header, body []byte) (*entry[K, V], error) {
+	if h.Kind != record.Value {
+		return nil, &codec.DecodeError{Reason: codec.ReasonVersion, Detail: fmt.Sprintf("a record of kind %d", h.Kind)}
+	}
 	v, env, err := c.format().Decode(body, c.seal(w.remoteKey, h))
 	if err != nil {
 		return nil, err

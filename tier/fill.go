@@ -29,11 +29,11 @@ type want[K comparable, V any] struct {
 	began time.Duration
 	pos   invalidation.Position
 
-	held    *entry[K, V] // a stale value that was found
-	consent driver.Op    // the step by which a loaded value may be stored; without a verb it may not
-	lease   record.Token // of this fill, if it has one
-	busy    record.Kind  // of what is at the key, if it is somebody else's turn; 0: unknown
-	down    error        // why the remote tier could not be asked
+	held    *entry[K, V]  // a stale value that was found
+	consent driver.Op     // the step by which a loaded value may be stored; without a verb it may not
+	lease   record.Token  // of this fill, if it has one
+	busy    record.Header // of what is at the key, if it is somebody else's turn; zero: unknown
+	down    error         // why the remote tier could not be asked
 
 	// The result.
 	entry *entry[K, V]
@@ -67,6 +67,7 @@ func (c *Cache[K, V]) fill(ctx context.Context, opts *call, wants ...*want[K, V]
 	if len(wants) == 1 {
 		c.await(ctx, opts, wants[0])
 	}
+	defer c.holdLeases(ctx, wants)()
 	var missing []*want[K, V]
 	for _, w := range wants {
 		if w.entry == nil && w.err == nil {
@@ -76,8 +77,6 @@ func (c *Cache[K, V]) fill(ctx context.Context, opts *call, wants ...*want[K, V]
 	if len(missing) == 0 {
 		return
 	}
-	filled := c.holdLeases(ctx, missing)
-	defer filled()
 	answers := c.load(ctx, missing)
 	c.store(ctx, opts, missing, answers)
 }
@@ -98,7 +97,7 @@ func (c *Cache[K, V]) read(ctx context.Context, opts *call, wants []*want[K, V])
 
 // look decides what a reply of the remote tier means for w.
 func (c *Cache[K, V]) look(ctx context.Context, opts *call, w *want[K, V], found driver.Result) {
-	w.consent, w.busy = driver.Op{}, 0
+	w.consent, w.busy = driver.Op{}, record.Header{}
 	if found.Err != nil {
 		if ctx.Err() != nil {
 			w.err = c.ended(ctx, found.Err)
@@ -114,8 +113,8 @@ func (c *Cache[K, V]) look(ctx context.Context, opts *call, w *want[K, V], found
 	case !ok:
 		w.consent = driver.Op{Key: w.remoteKey, Step: record.Step{Verb: record.Add}}
 		return
-	case h.Kind != record.Value:
-		w.consent, w.busy = driver.Op{Key: w.remoteKey}, h.Kind // no verb: somebody else's turn
+	case h.Kind == record.Lease, h.Kind == record.Fence:
+		w.consent, w.busy = driver.Op{Key: w.remoteKey}, h // no verb: somebody else's turn
 		return
 	}
 	w.consent = driver.Op{Key: w.remoteKey, Step: record.Step{Verb: record.Swap, Expect: h.Token}}
@@ -135,7 +134,8 @@ func (c *Cache[K, V]) look(ctx context.Context, opts *call, w *want[K, V], found
 	}
 }
 
-// store offers what was loaded to the remote tier, keeps locally what that took, and gives back the leases of the rest.
+// store offers what was loaded to the remote tier, keeps locally what that took, and gives back the leases of the rest. Whose
+// fate is unknown after it still has its lease.
 func (c *Cache[K, V]) store(ctx context.Context, opts *call, wants []*want[K, V], answers []policy.Answer[V]) {
 	var ops []driver.Op
 	var offered []*want[K, V]
@@ -173,12 +173,17 @@ func (c *Cache[K, V]) store(ctx context.Context, opts *call, wants []*want[K, V]
 				continue
 			}
 			w.consent.Record, w.consent.TTL = b, l.ttl
-			w.lease = record.Token{} // it becomes the value
 			ops = append(ops, w.consent)
 			offered = append(offered, w)
 		}
 	}
-	ops = append(ops, leaveLeases(wants)...)
+	written := offered
+	for _, w := range wants {
+		if !w.lease.IsZero() && w.consent.Record == nil {
+			ops = append(ops, w.giveBack())
+			written = append(written, w)
+		}
+	}
 	if len(ops) == 0 {
 		return
 	}
@@ -188,18 +193,15 @@ func (c *Cache[K, V]) store(ctx context.Context, opts *call, wants []*want[K, V]
 		defer cancel()
 	}
 	for i, e := range c.remote.Write(ctx, ops...) {
-		if i >= len(offered) {
-			if e.Err != nil {
-				c.n.remoteErrors.Add(1)
-				c.event(EventRemoteError, ops[i].Key, e.Err)
-			}
-			continue
+		w := written[i]
+		if e.Err == nil {
+			w.lease = record.Token{} // it became the value, was lost, or was given back
 		}
-		w := offered[i]
-		switch e.Outcome {
-		case driver.Done:
+		switch {
+		case i >= len(offered):
+		case e.Outcome == driver.Done:
 			c.keep(opts, w.entry)
-		case driver.Refused:
+		case e.Outcome == driver.Refused:
 			c.n.refusedFills.Add(1)
 		default: // the caller has its value all the same; it is not kept
 			c.n.remoteErrors.Add(1)

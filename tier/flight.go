@@ -3,6 +3,7 @@ package tier
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/strata-cache/strata/internal/mono"
 )
@@ -17,6 +18,8 @@ type flights[K comparable, V any] struct {
 // last waiter left, or when the cache is closed.
 type flight[K comparable, V any] struct {
 	w       *want[K, V]
+	at      moment        // when it began; that of w may become a later one
+	began   time.Duration // likewise
 	done    chan struct{} // closed when w has its result
 	cancel  context.CancelFunc
 	waiters int // guarded by flights.mu
@@ -58,13 +61,13 @@ func (c *Cache[K, V]) board(ctx context.Context, w *want[K, V], opts *call) *fli
 	c.flights.mu.Lock()
 	defer c.flights.mu.Unlock()
 	if shared {
-		if f := c.flights.by[w.remoteKey]; f != nil && c.joinable(f) {
+		if f := c.flights.by[w.remoteKey]; f != nil && c.joinable(f, w) {
 			f.waiters++
 			return f
 		}
 	}
 	c.capture(w)
-	f := &flight[K, V]{w: w, done: make(chan struct{}), waiters: 1}
+	f := &flight[K, V]{w: w, at: w.at, began: w.began, done: make(chan struct{}), waiters: 1}
 	var own context.Context
 	own, f.cancel = context.WithTimeout(context.WithoutCancel(ctx), c.opts.LoadTimeout)
 	if shared {
@@ -78,11 +81,11 @@ func (c *Cache[K, V]) board(ctx context.Context, w *want[K, V], opts *call) *fli
 	return f
 }
 
-// joinable reports whether a read that begins now may have the result of f: nothing was invalidated since f began, and nothing
-// that this node could not have heard of yet.
-func (c *Cache[K, V]) joinable(f *flight[K, V]) bool {
-	return f.waiters > 0 && c.epochs.current(f.w.stripe, f.w.at) &&
-		(c.remote == nil && c.bus == nil || c.trusted() || mono.Now()-f.w.began < c.opts.MaxStaleness/2)
+// joinable reports whether w, a read that begins now, may have the result of f: nothing was invalidated since f began, and nothing
+// that this node could not have heard of yet; and f loads, if w would.
+func (c *Cache[K, V]) joinable(f *flight[K, V], w *want[K, V]) bool {
+	return f.waiters > 0 && (f.w.loader != nil || w.loader == nil) && c.epochs.current(w.stripe, f.at) &&
+		(c.remote == nil && c.bus == nil || c.trusted() || mono.Now()-f.began < c.opts.MaxStaleness/2)
 }
 
 // take runs a flight. Close waits for it.

@@ -36,6 +36,10 @@ const (
 	lastLook  = 100 * time.Millisecond
 )
 
+// patience is for how many loads of others a read waits. Where they bring nothing, because the source fails or does not have the
+// value, nodes would otherwise load one after another.
+const patience = 2
+
 // askLeases takes a lease at each key where nothing is and which is about to be loaded. A lease is the remote tier's consent to
 // fill, and unique to this fill: whatever is deleted or written at the key meanwhile takes it away, and with it the right to
 // store what was loaded before that.
@@ -70,44 +74,53 @@ func (c *Cache[K, V]) askLeases(ctx context.Context, opts *call, wants []*want[K
 			if w.consent.Verb == record.Add {
 				w.consent.Verb = 0 // it went away meanwhile: look again
 			}
-		default: // it may be there: nobody has it, and it ends by its TTL
-			w.lease = record.Token{}
+		default: // it may be there: it is given back, but it is no consent, as it may also come only after a write
+			if e.Outcome == driver.Unsent {
+				w.lease = record.Token{}
+			}
 			c.look(ctx, opts, w, driver.Result{Err: e.Err})
 		}
 	}
 }
 
 // await waits at a key where it is somebody else's turn, and takes the turn when it comes: at a lease as OnContention says, at a
-// fence at most FenceWait. Who fills wakes it by a hint, which may be lost; so it also looks by itself.
+// fence at most FenceWait. Who fills wakes it by a hint, which may be lost; so it also looks by itself. What it finds or loads
+// then is as of that look, whatever was invalidated before.
 func (c *Cache[K, V]) await(ctx context.Context, opts *call, w *want[K, V]) {
-	var fenced <-chan time.Time
+	var atFence, fenced <-chan time.Time
 	var woken <-chan struct{}
-	waiting := false
+	var theirs record.Token // the lease that it waits for
+	turns := 0
 	for pause := firstLook; w.contended(); pause = min(2*pause, lastLook) {
+		fenced = nil
 		switch {
-		case w.busy == record.Fence && fenced == nil:
-			timer := time.NewTimer(c.opts.FenceWait)
-			defer timer.Stop()
-			fenced = timer.C
-		case w.busy == record.Fence:
 		case w.anew:
 			w.err = errElsewhere
 			return
-		case w.loader == nil:
-			return // whatever the other loads, it is not there
-		case c.opts.OnContention == Fail && w.busy == record.Lease:
+		case w.busy.Kind == record.Fence:
+			if atFence == nil {
+				timer := time.NewTimer(c.opts.FenceWait)
+				defer timer.Stop()
+				atFence = timer.C
+			}
+			fenced = atFence
+		case w.loader == nil, opts.skipRemoteRead:
+			return // what the other loads is not for this read
+		case c.opts.OnContention == Fail && w.busy.Kind == record.Lease:
 			c.n.cold.Add(1)
 			w.err = &Error{Op: w.op, Tier: "remote", Key: w.remoteKey, Err: ErrColdCache}
 			return
-		case !waiting:
-			waiting = true
-			c.n.waited.Add(1)
-			if bus := c.opts.Bus; bus != nil {
-				var forget func()
-				woken, forget = bus.Woken(filledTopic(w.remoteKey))
-				defer forget()
-				bus.Wake(wantedTopic(w.remoteKey))
+		case w.busy.Kind == record.Lease && w.busy.Token != theirs:
+			if turns++; turns > patience {
+				return
 			}
+			theirs = w.busy.Token
+		}
+		if fenced == nil && woken == nil {
+			c.n.waited.Add(1)
+			var forget func()
+			woken, forget = c.awaitHint(w)
+			defer forget()
 		}
 		next := time.NewTimer(pause/2 + rand.N(pause))
 		select {
@@ -122,10 +135,23 @@ func (c *Cache[K, V]) await(ctx context.Context, opts *call, w *want[K, V]) {
 		}
 		next.Stop()
 		if w.err == nil {
+			c.capture(w)
 			c.read(ctx, opts, []*want[K, V]{w})
 			c.askLeases(ctx, opts, []*want[K, V]{w})
 		}
 	}
+}
+
+// awaitHint tells whoever fills w's key that somebody waits, and returns a channel that has a signal when it was filled. The
+// function that it returns must be called.
+func (c *Cache[K, V]) awaitHint(w *want[K, V]) (filled <-chan struct{}, forget func()) {
+	bus := c.opts.Bus
+	if bus == nil {
+		return make(chan struct{}), func() {}
+	}
+	filled, forget = bus.Woken(filledTopic(w.remoteKey))
+	bus.Wake(wantedTopic(w.remoteKey))
+	return filled, forget
 }
 
 // contended reports whether it is somebody else's turn at w's key.
@@ -137,15 +163,20 @@ func (w *want[K, V]) contended() bool {
 func wantedTopic(remoteKey string) string { return "want " + remoteKey }
 func filledTopic(remoteKey string) string { return "filled " + remoteKey }
 
-// holdLeases keeps the leases of wants alive until the function it returns is called, and that tells whoever waits for the keys.
-func (c *Cache[K, V]) holdLeases(ctx context.Context, wants []*want[K, V]) (filled func()) {
+// holdLeases keeps the leases of wants alive until the function it returns is called. That gives back those which have not become
+// values, and tells whoever waits for the keys.
+func (c *Cache[K, V]) holdLeases(ctx context.Context, wants []*want[K, V]) (end func()) {
+	var held []*want[K, V]
 	var ops []driver.Op
 	var tell []func()
 	for _, w := range wants {
 		if w.lease.IsZero() {
 			continue
 		}
-		ops = append(ops, driver.Op{Key: w.remoteKey, Step: record.Step{Verb: record.Renew, Expect: w.lease, TTL: c.opts.LeaseTTL}})
+		held = append(held, w)
+		if w.consent.Verb != 0 {
+			ops = append(ops, driver.Op{Key: w.remoteKey, Step: record.Step{Verb: record.Renew, Expect: w.lease, TTL: c.opts.LeaseTTL}})
+		}
 		if bus := c.opts.Bus; bus != nil {
 			wanted, forget := bus.Woken(wantedTopic(w.remoteKey))
 			tell = append(tell, func() {
@@ -158,12 +189,27 @@ func (c *Cache[K, V]) holdLeases(ctx context.Context, wants []*want[K, V]) (fill
 			})
 		}
 	}
+	if len(held) == 0 {
+		return func() {}
+	}
+	stop := c.renew(ctx, ops)
+	return func() {
+		stop()
+		c.giveBack(ctx, held)
+		for _, f := range tell {
+			f()
+		}
+	}
+}
+
+// renew does ops every third of LeaseTTL, until ctx ends or the function it returns is called.
+func (c *Cache[K, V]) renew(ctx context.Context, ops []driver.Op) (stop func()) {
 	if len(ops) == 0 {
 		return func() {}
 	}
-	ctx, stop := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan struct{})
-	go func() { // ends with stop, which the caller waits for
+	go func() { // ends with cancel, and stop waits for it
 		defer close(ended)
 		tick := time.NewTicker(c.opts.LeaseTTL / 3)
 		defer tick.Stop()
@@ -177,20 +223,33 @@ func (c *Cache[K, V]) holdLeases(ctx context.Context, wants []*want[K, V]) (fill
 		}
 	}()
 	return func() {
-		stop()
+		cancel()
 		<-ended
-		for _, f := range tell {
-			f()
+	}
+}
+
+// giveBack gives back the leases that wants still have. Where that fails they end by their TTL.
+func (c *Cache[K, V]) giveBack(ctx context.Context, wants []*want[K, V]) {
+	var ops []driver.Op
+	for _, w := range wants {
+		if !w.lease.IsZero() {
+			ops = append(ops, w.giveBack())
+		}
+	}
+	if len(ops) == 0 {
+		return
+	}
+	ctx, cancel := cleanup(ctx)
+	defer cancel()
+	for i, e := range c.remote.Write(ctx, ops...) {
+		if e.Err != nil {
+			c.n.remoteErrors.Add(1)
+			c.event(EventRemoteError, ops[i].Key, e.Err)
 		}
 	}
 }
 
-// leaveLeases returns the ops that give back the leases of wants. Where one fails the lease ends by its TTL.
-func leaveLeases[K comparable, V any](wants []*want[K, V]) (ops []driver.Op) {
-	for _, w := range wants {
-		if !w.lease.IsZero() {
-			ops = append(ops, driver.Op{Key: w.remoteKey, Step: record.Step{Verb: record.Remove, Expect: w.lease}})
-		}
-	}
-	return ops
+// giveBack returns the op that gives back the lease of w.
+func (w *want[K, V]) giveBack() driver.Op {
+	return driver.Op{Key: w.remoteKey, Step: record.Step{Verb: record.Remove, Expect: w.lease}}
 }
