@@ -14,7 +14,8 @@ import (
 type Contention uint8
 
 const (
-	// Wait waits until the other has stored the value, or has given up, and then goes on. Default.
+	// Wait waits until the other has stored the value, or has given up, and then goes on. Of loads that bring nothing it waits
+	// for two. Default.
 	Wait Contention = iota
 	// Fail returns ErrColdCache at once.
 	Fail
