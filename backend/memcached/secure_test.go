@@ -154,6 +154,7 @@ func TestOpenRefusesWhatItCannotDoSecurely(t *testing.T) {
 		"a user with a space":           {"memcached://h", memcached.Options{Username: "b b", Password: "secret"}, "cannot carry"},
 		"a password with a line end":    {"memcached://u:secret%0D%0Aflush_all@h", memcached.Options{}, "cannot carry"},
 		"a password with a ?":           {"memcached://u:sec?ret@h", memcached.Options{}, "malformed URL"},
+		"a password with a @ and a ?":   {"memcached://u:p@a?secret@h", memcached.Options{}, "malformed URL"},
 		"a password with a /":           {"memcached://u:secret/@h/", memcached.Options{}, ""},
 	} {
 		s, err := memcached.Open(t.Context(), c.url, &c.o)

@@ -70,7 +70,8 @@ func parse(raw string, o *Options) (target, error) {
 	t.secure = known == schemeSecure
 	authority, query, _ := strings.Cut(rest, "?")
 	user, hosts, found := cutLast(authority, "@")
-	if !found && strings.Contains(query, "@") {
+	if strings.Contains(query, "@") {
+		// What looks like a parameter may be the rest of a password.
 		return t, errors.New("memcachedconn: malformed URL (not shown, it may hold a password): want " + form)
 	}
 	if found {
