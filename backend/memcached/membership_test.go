@@ -109,6 +109,18 @@ func TestAChangeOfServersMovesItsKeysOnlyAndEmptiesThem(t *testing.T) {
 	}
 }
 
+func TestAPoolOfANameThatIsInUseElsewhereSaysWhatItWaitsFor(t *testing.T) {
+	t.Parallel()
+	srv := servertest.Memcached(t)
+	o := memcached.Options{Timeout: 2 * time.Second, Lease: 10 * time.Second}
+	add(t, members(t, newRegister(), o, srv), "key", "old", time.Hour)
+
+	other := members(t, newRegister(), o, srv) // of the same name, and another register
+	if err := other.Ping(t.Context()); !errors.Is(err, backend.ErrUnavailable) || !strings.Contains(err.Error(), "waits up to 11s") {
+		t.Errorf("a pool of a name that is in use: %v", err)
+	}
+}
+
 func TestADeadServerIsRemovedWhenAllLeasesHaveEnded(t *testing.T) {
 	t.Parallel()
 	const lease = time.Second

@@ -164,7 +164,7 @@ func (k *keeper) finish(ctx context.Context, id string) error {
 			continue
 		}
 		if why := fmt.Sprint(reg.Wait, reg.Cut); (reg.Wait || len(reg.Cut) > 0) && why != waited {
-			if err := pause(ctx, reg.Lease+reg.Lease/10); err != nil {
+			if err := pause(ctx, reg.waits()); err != nil {
 				return err
 			}
 			waited = why

@@ -178,10 +178,13 @@ func (k *keeper) learn(st *standing, reg *registered, epoch uint64, begin time.D
 			st.until = begin + reg.Lease
 		}
 	}
-	st.pending, st.cut = reg.Next != nil, nil
+	st.pending, st.cut, st.waits = reg.Next != nil, nil, 0
 	if !st.pending {
 		k.pending = ""
 		return reg.Lease / polls
+	}
+	if reg.Wait || len(reg.Cut) > 0 {
+		st.waits = reg.waits()
 	}
 	if len(reg.Cut) > 0 {
 		st.cut = make(map[string]bool, len(reg.Cut))
@@ -262,6 +265,9 @@ func (k *keeper) why(err error) error {
 		return err
 	case k.trouble != nil:
 		return k.trouble
+	}
+	if st := k.pool.standing.Load(); st.waits > 0 {
+		return fmt.Errorf("a change waits up to %v for processes that may use an older list of servers", st.waits)
 	}
 	return errNoAnswer
 }

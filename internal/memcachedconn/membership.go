@@ -90,6 +90,10 @@ type registered struct {
 	Wait bool     `json:"wait,omitempty"` // nodes may be using another list than List, and must all have given up first
 }
 
+// waits is for how long a change waits until nodes that use an older list have given up: a lease, and a tenth for clocks that
+// differ.
+func (r *registered) waits() time.Duration { return r.Lease + r.Lease/10 }
+
 const format = 1
 
 func decode(value []byte) (*registered, error) {

@@ -69,6 +69,7 @@ type standing struct {
 	until   time.Duration   // mono: how long the node may go on without news
 	cut     map[string]bool // servers of the roster not to be used
 	pending bool            // a change is under way
+	waits   time.Duration   // for which it waits for nodes that may use an older list; 0: for nobody
 	err     error           // why there is no news
 	news    chan struct{}   // closed when there is another standing
 }
