@@ -2,6 +2,9 @@
 //
 //	cache, err := tier.New("products", &tier.Options[int, *pb.Product]{Remote: store, Codec: protobuf.New[*pb.Product]()})
 //
+// Without it a cache takes messages for structs and stores their exported fields as MessagePack: fields that this program does
+// not know are lost, and the evolution below does not hold.
+//
 // # Evolution
 //
 // The schema of a message is its full name alone. So a message that evolves by the rules of Protocol Buffers loses no
