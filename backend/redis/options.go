@@ -39,8 +39,8 @@ type Options struct {
 
 	// Credentials returns what a new connection authenticates with, where that changes: a token of a cloud's identity
 	// service, a password that is rotated. It is called for each new connection, concurrently, and its ctx ends with the
-	// call that needs the connection, so it should answer from memory. Where the server refuses its answer it is asked
-	// once more. If it fails, the call is ErrUnavailable and wraps its error. Connections that exist stay as they are until
+	// call that needs the connection, so it should answer from memory; Close waits for it. Where the server refuses its
+	// answer it is asked once more. If it fails, the call is ErrUnavailable and wraps its error. Connections that exist stay as they are until
 	// MaxAge. It must not be set with Password. Default: Username and Password.
 	Credentials func(ctx context.Context) (username, password string, err error)
 
@@ -58,8 +58,8 @@ type Options struct {
 	Dialer func(ctx context.Context, network, addr string) (net.Conn, error)
 
 	// MaxValue is the length of the longest record, in bytes. A server that sends or announces more, or more than eight times
-	// that in one reply, is refused before memory is allocated for it. Default: 64 MiB and 64 KiB, which is what the largest
-	// value of a codec needs. URL parameter: max_value.
+	// that in one reply, is refused before memory is allocated for it; records that are more together are then asked for one
+	// by one. Default: 64 MiB and 64 KiB, which is what the largest value of a codec needs. URL parameter: max_value.
 	MaxValue int
 
 	// Protocol is the version of the protocol, 2 or 3. Nothing depends on it. Default: 2. URL parameter: protocol.

@@ -70,7 +70,8 @@ type Options struct {
 	Dialer func(ctx context.Context, network, addr string) (net.Conn, error)
 
 	// MaxValue is the length of the longest string that a reply may hold, in bytes. A reply that announces a longer one, or
-	// more than eight times that in all, is refused before anything is allocated for it. Default: DefaultMaxValue.
+	// more than eight times that in all (TooMuchTogether), is refused before anything is allocated for it. Default:
+	// DefaultMaxValue.
 	// URL parameter: max_value.
 	MaxValue int
 
