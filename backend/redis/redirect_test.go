@@ -82,6 +82,21 @@ func owns(server string, last int) string {
 	return fmt.Sprintf("*1\r\n*3\r\n:0\r\n:%d\r\n*3\r\n$%d\r\n%s\r\n:%s\r\n$2\r\nid\r\n", last, len(host), host, port)
 }
 
+func TestAMemberThatNamesNoHostsIsAtThatWhichWasAsked(t *testing.T) {
+	t.Parallel()
+	m := member(t, func(self string, command []string) string {
+		if command[0] == "cluster" {
+			host, _, _ := net.SplitHostPort(self)
+			return strings.Replace(owns(self, 16383), fmt.Sprintf("$%d\r\n%s", len(host), host), "$-1", 1)
+		}
+		return "$-1\r\n"
+	})
+	d := redisStore(t, "redis-cluster://"+m.Addr())
+	if r := d.Get(t.Context(), []string{"a"})[0]; r.Err != nil {
+		t.Error(r.Err)
+	}
+}
+
 func TestAnOpIsUnsentOnlyIfItWasNotSentItself(t *testing.T) {
 	t.Parallel()
 	m := member(t, func(self string, command []string) string {

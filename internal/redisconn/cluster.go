@@ -128,9 +128,9 @@ func (m *members) ask(ctx context.Context) error {
 				var n *Node
 				if n, a.err = m.nodes.get(addr, plain); a.err == nil {
 					// Not CLUSTER SHARDS, which Redis 6 lacks.
-					cmd := redis.NewClusterSlotsCmd(ctx, "cluster", "slots")
+					cmd := redis.NewSliceCmd(ctx, "cluster", "slots")
 					_ = n.client.Process(ctx, cmd) // the command has the error
-					a.slots, a.err = cmd.Result()
+					a.slots, a.err = slotsOf(cmd)
 				}
 				answers <- a
 			})
@@ -193,6 +193,40 @@ func (m *members) see(from string, slots []redis.ClusterSlot) error {
 	m.nodes.keep(names)
 	return nil
 }
+
+// slotsOf reads the answer to CLUSTER SLOTS. The library's own command fails where a member names no host, as it does with
+// "cluster-preferred-endpoint-type unknown-endpoint".
+func slotsOf(cmd *redis.SliceCmd) ([]redis.ClusterSlot, error) {
+	ranges, err := cmd.Result()
+	if err != nil {
+		return nil, err
+	}
+	slots := make([]redis.ClusterSlot, len(ranges))
+	for i := range ranges {
+		parts, _ := ranges[i].([]any)
+		if len(parts) < 2 {
+			return nil, errNoSlots
+		}
+		first, ok1 := parts[0].(int64)
+		last, ok2 := parts[1].(int64)
+		if !ok1 || !ok2 {
+			return nil, errNoSlots
+		}
+		slots[i].Start, slots[i].End = int(first), int(last)
+		for _, part := range parts[2:] {
+			member, _ := part.([]any)
+			if len(member) < 2 {
+				return nil, errNoSlots
+			}
+			host, _ := member[0].(string)
+			addr := net.JoinHostPort(host, fmt.Sprint(member[1]))
+			slots[i].Nodes = append(slots[i].Nodes, redis.ClusterNode{Addr: addr})
+		}
+	}
+	return slots, nil
+}
+
+var errNoSlots = errors.New("what it answers are no slots")
 
 // dialable completes the address of a member as another one tells it: without a host it is the host of who tells, and so
 // with a port of 0.
