@@ -9,7 +9,7 @@ import (
 
 func TestAllocationsOfAFormat(t *testing.T) {
 	if raceEnabled {
-		t.Skip("the race detector empties pools")
+		t.Skip("the race detector empties pools: go test -run Alloc ./codec")
 	}
 	value := bytes.Repeat([]byte("value "), 50)
 	all := formats(t, codec.Bytes())

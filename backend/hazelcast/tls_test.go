@@ -3,10 +3,7 @@ package hazelcast_test
 import (
 	"crypto/tls"
 	"errors"
-	"io"
-	"net"
 	"net/url"
-	"sync"
 	"testing"
 	"time"
 
@@ -15,32 +12,9 @@ import (
 	"github.com/strata-cache/strata/backend/driver"
 	"github.com/strata-cache/strata/backend/hazelcast"
 	"github.com/strata-cache/strata/backend/record"
-	"github.com/strata-cache/strata/internal/fault/wire"
+	"github.com/strata-cache/strata/internal/servertest"
 	"github.com/strata-cache/strata/internal/testcert"
 )
-
-// terminator ends TLS in front of the server at target: members of the open-source edition have none.
-func terminator(t *testing.T, target string, config *tls.Config) *wire.Server {
-	t.Helper()
-	s, err := wire.Listen(func(c net.Conn) {
-		secure := tls.Server(c, config)
-		if secure.Handshake() != nil {
-			return
-		}
-		m, err := net.Dial("tcp", target)
-		if err != nil {
-			return
-		}
-		var back sync.WaitGroup
-		back.Go(func() { io.Copy(secure, m); c.Close() }) // ends when m is closed, below
-		io.Copy(m, secure)
-		m.Close()
-		back.Wait()
-	})
-	must(t, err)
-	t.Cleanup(func() { s.Close() })
-	return s
-}
 
 func leaf(t *testing.T, a *testcert.Authority, name string, o *testcert.LeafOptions) *testcert.Leaf {
 	t.Helper()
@@ -77,7 +51,7 @@ func (f *fleet) mutualTLS(t *testing.T) {
 	client := leaf(t, a, "client", nil)
 	var before []int
 	for i, p := range f.network.Proxies() {
-		p.SetTarget(terminator(t, f.clientAddr(t, i), config).Addr())
+		p.SetTarget(servertest.Terminator(t, f.clientAddr(t, i), config).Addr())
 		t.Cleanup(func() { p.SetTarget(f.clientAddr(t, i)) })
 		before = append(before, p.Accepted())
 	}
@@ -120,7 +94,7 @@ func (f *fleet) rejections(t *testing.T) []backendtest.Rejection {
 		if clients != nil {
 			config.ClientAuth, config.ClientCAs = tls.RequireAndVerifyClientCert, clients.Pool()
 		}
-		return terminator(t, member, config).Addr()
+		return servertest.Terminator(t, member, config).Addr()
 	}
 	reject := func(name, addr, cause string, parameters ...string) backendtest.Rejection {
 		return backendtest.Rejection{

@@ -1,7 +1,6 @@
 package memory_test
 
 import (
-	"flag"
 	"testing"
 	"time"
 
@@ -11,10 +10,7 @@ import (
 	"github.com/strata-cache/strata/internal/servertest"
 )
 
-func TestMain(m *testing.M) {
-	flag.Set("test.parallel", "8") // the suite waits for TTLs far more than it computes
-	servertest.Main(m)
-}
+func TestMain(m *testing.M) { servertest.MainWaiting(m) }
 
 func TestConformance(t *testing.T) {
 	t.Parallel()

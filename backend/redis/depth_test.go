@@ -81,31 +81,10 @@ const serverName = "redis.test"
 // move gives the servers behind n a name, and then another address.
 func move(t *testing.T, n *wire.Network) *backendtest.Move {
 	t.Helper()
-	names, err := wire.NewDNS()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { names.Close() })
-	names.Set(serverName, "127.0.0.1")
-	_, port, _ := net.SplitHostPort(n.Addrs()[0])
+	addr, dial, elsewhere := servertest.Named(t, n, serverName)
 	return &backendtest.Move{
-		Open: opener("redis://"+net.JoinHostPort(serverName, port), redis.Options{
-			Timeout: depthTimeout, Dialer: (&net.Dialer{Resolver: names.Resolver()}).DialContext,
-		}),
-		Do: func(t *testing.T) {
-			const other = "127.0.0.2"
-			back, err := n.MoveTo(other)
-			if err != nil {
-				t.Skipf("this machine has no second loopback address: %v", err)
-			}
-			names.Set(serverName, other)
-			t.Cleanup(func() {
-				names.Set(serverName, "127.0.0.1")
-				if err := back(); err != nil {
-					t.Error(err)
-				}
-			})
-		},
+		Open: opener("redis://"+addr, redis.Options{Timeout: depthTimeout, Dialer: dial}),
+		Do:   func(t *testing.T) { elsewhere(t) },
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"flag"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -18,13 +17,7 @@ import (
 	"github.com/strata-cache/strata/internal/servertest"
 )
 
-func TestMain(m *testing.M) {
-	// Most tests wait, for TTLs and timeouts: as many at a time as there are processors would take minutes.
-	if err := flag.Set("test.parallel", "8"); err != nil {
-		panic(err)
-	}
-	servertest.Main(m)
-}
+func TestMain(m *testing.M) { servertest.MainWaiting(m) }
 
 // testOptions are patient: a busy machine is not what is tested.
 func testOptions() *Options { return &Options{Timeout: 10 * time.Second} }

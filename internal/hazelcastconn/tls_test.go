@@ -4,43 +4,16 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"io"
-	"net"
 	"net/url"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/strata-cache/strata/internal/fault/wire"
 	"github.com/strata-cache/strata/internal/hazelcastconn"
 	"github.com/strata-cache/strata/internal/sentinel"
 	"github.com/strata-cache/strata/internal/servertest"
 	"github.com/strata-cache/strata/internal/testcert"
 )
-
-// terminator ends TLS in front of a member: members of the open-source edition have none.
-func terminator(t testing.TB, member string, config *tls.Config) *wire.Server {
-	t.Helper()
-	s, err := wire.Listen(func(c net.Conn) {
-		secure := tls.Server(c, config)
-		if secure.Handshake() != nil {
-			return
-		}
-		m, err := net.Dial("tcp", member)
-		if err != nil {
-			return
-		}
-		var back sync.WaitGroup
-		back.Go(func() { io.Copy(secure, m); c.Close() }) // ends when m is closed, below
-		io.Copy(m, secure)
-		m.Close()
-		back.Wait()
-	})
-	must(t, err)
-	t.Cleanup(func() { s.Close() })
-	return s
-}
 
 type certificates struct {
 	authority, other               *testcert.Authority
@@ -79,11 +52,11 @@ func TestTLSAndMutualTLSThroughATerminator(t *testing.T) {
 	t.Parallel()
 	certs := issue(t)
 	member := servertest.SharedHazelcast(t).Addr()
-	plain, mutual := terminator(t, member, config(certs.server, nil)), terminator(t, member, config(certs.server, certs.authority))
+	plain, mutual := servertest.Terminator(t, member, config(certs.server, nil)), servertest.Terminator(t, member, config(certs.server, certs.authority))
 	for name, c := range map[string]*hazelcastconn.Conn{
 		"parameters": open(t, through(t, plain.Addr(), parameter("tls_ca", certs.authority.File), "timeout=10s"), nil),
 		"options":    open(t, through(t, plain.Addr(), "timeout=10s"), &hazelcastconn.Options{TLS: certs.authority.ClientConfig()}),
-		"another name": open(t, through(t, terminator(t, member, config(certs.wrong, nil)).Addr(),
+		"another name": open(t, through(t, servertest.Terminator(t, member, config(certs.wrong, nil)).Addr(),
 			parameter("tls_ca", certs.authority.File), "tls_server_name=elsewhere.test", "timeout=10s"), nil),
 		"mutual": open(t, through(t, mutual.Addr(), parameter("tls_ca", certs.authority.File),
 			parameter("tls_cert", certs.client.CertFile), parameter("tls_key", certs.client.KeyFile), "timeout=10s"), nil),
@@ -105,11 +78,11 @@ func TestWhatIsWrongWithACertificateIsSaidWithTheServersName(t *testing.T) {
 		client *tls.Config
 		want   string
 	}{
-		"another authority":       {terminator(t, member, config(certs.server, nil)).Addr(), certs.other.ClientConfig(), "signed by unknown authority"},
-		"expired":                 {terminator(t, member, config(certs.expired, nil)).Addr(), trusted(), "expired"},
-		"of another host":         {terminator(t, member, config(certs.wrong, nil)).Addr(), trusted(), "127.0.0.1"},
-		"the client has none":     {terminator(t, member, config(certs.server, certs.authority)).Addr(), trusted(), "certificate required"},
-		"the client's is strange": {terminator(t, member, config(certs.server, certs.other)).Addr(), certs.authority.ClientConfig(certs.client), "certificate"},
+		"another authority":       {servertest.Terminator(t, member, config(certs.server, nil)).Addr(), certs.other.ClientConfig(), "signed by unknown authority"},
+		"expired":                 {servertest.Terminator(t, member, config(certs.expired, nil)).Addr(), trusted(), "expired"},
+		"of another host":         {servertest.Terminator(t, member, config(certs.wrong, nil)).Addr(), trusted(), "127.0.0.1"},
+		"the client has none":     {servertest.Terminator(t, member, config(certs.server, certs.authority)).Addr(), trusted(), "certificate required"},
+		"the client's is strange": {servertest.Terminator(t, member, config(certs.server, certs.other)).Addr(), certs.authority.ClientConfig(certs.client), "certificate"},
 		"no TLS at the server":    {proxy(t).Addr(), trusted(), "TLS"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -142,7 +115,7 @@ func TestWhatIsWrongWithACertificateIsSaidWithTheServersName(t *testing.T) {
 func TestAPlainClientAtATLSPortIsAnError(t *testing.T) {
 	t.Parallel()
 	certs := issue(t)
-	at := terminator(t, servertest.SharedHazelcast(t).Addr(), config(certs.server, nil)).Addr()
+	at := servertest.Terminator(t, servertest.SharedHazelcast(t).Addr(), config(certs.server, nil)).Addr()
 	_, err := get(t, open(t, through(t, at, "timeout=1s"), nil), "k")
 	if !errors.Is(err, sentinel.ErrUnavailable) || !strings.Contains(err.Error(), at) {
 		t.Errorf("%v", err)

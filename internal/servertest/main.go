@@ -1,6 +1,7 @@
 package servertest
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"testing"
@@ -13,6 +14,15 @@ import (
 // the call.
 func Main(m *testing.M, opts ...goleak.Option) {
 	os.Exit(run(m.Run, opts...))
+}
+
+// MainWaiting is Main for a package whose tests wait for TTLs and timeouts far more than they compute: eight of them run at a
+// time, as with one a processor they would take minutes.
+func MainWaiting(m *testing.M, opts ...goleak.Option) {
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		panic(err)
+	}
+	Main(m, opts...)
 }
 
 func run(tests func() int, opts ...goleak.Option) int {

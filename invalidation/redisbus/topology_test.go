@@ -90,13 +90,20 @@ func heard(t *testing.T, a, b node, key string) {
 	})
 }
 
-func TestAFailoverBySentinelsFlushesAndRecovers(t *testing.T) {
-	t.Parallel()
-	g := servertest.Sentinel(t)
-	a, b := openNodeAt(t, g.URL()), openNodeAt(t, g.URL())
+// pair opens two trusted nodes, of which the second has heard the first.
+func pair(t *testing.T, url string) (a, b node) {
+	t.Helper()
+	a, b = openNodeAt(t, url), openNodeAt(t, url)
 	a.trustedNow(t)
 	b.trustedNow(t)
 	heard(t, a, b, "before")
+	return a, b
+}
+
+func TestAFailoverBySentinelsFlushesAndRecovers(t *testing.T) {
+	t.Parallel()
+	g := servertest.Sentinel(t)
+	a, b := pair(t, g.URL())
 	before := b.Position()
 	flushes, _ := b.counts()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -119,10 +126,7 @@ func TestAFailoverBySentinelsFlushesAndRecovers(t *testing.T) {
 func TestTheBusIsAtOneMemberOfACluster(t *testing.T) {
 	t.Parallel()
 	c := servertest.RedisCluster(t)
-	a, b := openNodeAt(t, c.URL()), openNodeAt(t, c.URL())
-	a.trustedNow(t)
-	b.trustedNow(t)
-	heard(t, a, b, "before")
+	a, b := pair(t, c.URL())
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	slot := redisconn.Slot("{strata:bus}")
@@ -151,10 +155,7 @@ func TestTheBusIsAtOneMemberOfACluster(t *testing.T) {
 func TestTheSubscriptionFollowsItsSlot(t *testing.T) {
 	t.Parallel()
 	c := servertest.RedisCluster(t)
-	a, b := openNodeAt(t, c.URL()), openNodeAt(t, c.URL())
-	a.trustedNow(t)
-	b.trustedNow(t)
-	heard(t, a, b, "before")
+	a, b := pair(t, c.URL())
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	slot := redisconn.Slot("{strata:bus}")
