@@ -53,6 +53,7 @@ func TestTwoVersionsOfAProgramShareARemoteTier(t *testing.T) {
 		t.Errorf("%d undecodable", n)
 	}
 	must(t, now.Set(t.Context(), 2, itemNow{"table", 9950}))
+	eventually(t, "the old one heard: a load that a message meets is not stored", func() bool { return before.Stats().Received == 1 })
 	if v, ok, err := before.Peek(t.Context(), 2); ok || err != nil {
 		t.Errorf("the old one reads the new one's: %+v, %v", v, err)
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"runtime"
 	"testing"
 	"time"
 
@@ -178,7 +179,8 @@ func within(t *testing.T, limit time.Duration, what string, f func()) {
 			t.Errorf("%s took %v, at most %v is allowed", what, took, limit)
 		}
 	case <-time.After(limit + patience):
-		t.Fatalf("%s did not return in %v, at most %v is allowed", what, limit+patience, limit)
+		stacks := make([]byte, 1<<20) // why, in the only moment at which it can be seen
+		t.Fatalf("%s did not return in %v, at most %v is allowed\n%s", what, limit+patience, limit, stacks[:runtime.Stack(stacks, true)])
 	}
 }
 

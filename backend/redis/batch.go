@@ -168,6 +168,7 @@ func (b *batcher) next() []*request {
 			}
 		}
 		if b.closed && len(b.queue) == 0 {
+			b.wake.Broadcast() // the queue may have become empty here, with the other workers asleep
 			return nil
 		}
 		b.wake.Wait()

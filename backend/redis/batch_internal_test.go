@@ -161,6 +161,33 @@ func TestAReadWaitsNoLongerThanTheTimeout(t *testing.T) {
 	})
 }
 
+func TestCloseEndsAllWorkersThoughTheQueueWasLeft(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := &wire{reply: make(chan error)}
+		b := newBatcher(w.fetch, time.Second, false)
+		var readers sync.WaitGroup
+		for range flights {
+			readers.Go(func() { _, _ = b.get(t.Context(), "under way") })
+		}
+		synctest.Wait()
+		ctx, leave := context.WithCancel(t.Context())
+		readers.Go(func() { _, _ = b.get(ctx, "left") })
+		synctest.Wait()
+		closed := make(chan struct{})
+		go func() { defer close(closed); b.close() }()
+		synctest.Wait() // all workers look and find all flights taken
+		leave()
+		synctest.Wait()
+		for range flights {
+			w.reply <- nil
+			synctest.Wait()
+		}
+		readers.Wait()
+		<-closed // a worker that sleeps on is a deadlock, which synctest reports
+	})
+}
+
 func TestAServerErrorReachesAllOfABatch(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
