@@ -1,0 +1,88 @@
+// Package weaken lets tests switch off, one by one, what keeps caches coherent: a test of a guarantee is worth something only if
+// it fails without the mechanism behind it. The code asks [Off] where a mechanism begins; nothing but tests calls [Switch], which
+// internal/archtest makes sure of. The path of a local hit never asks.
+//
+// The switches are the whole process's: a test that uses them runs beside no other.
+package weaken
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+)
+
+// A Mechanism is one thing without which some old value would be served.
+type Mechanism uint8
+
+// The mechanisms. docs/guarantees.md says what each is for.
+const (
+	// Lease: a load may be stored only in the place of its own lease.
+	Lease Mechanism = iota
+	// EpochCheck: what was loaded before an invalidation is not kept.
+	EpochCheck
+	// BumpAfter: a writer bumps its own epoch again after its last remote step.
+	BumpAfter
+	// JoinCheck: a read joins only a flight that began late enough.
+	JoinCheck
+	// Fence: a writer puts a fence at the key before it writes.
+	Fence
+	// Replay: what was missed on the bus is asked for again, or all is given up.
+	Replay
+	// Trust: without heartbeats that come back nothing local is served.
+	Trust
+
+	mechanisms // their number
+)
+
+var names = [mechanisms]string{
+	Lease: "lease", EpochCheck: "epoch-check", BumpAfter: "bump-after", JoinCheck: "join-check", Fence: "fence", Replay: "replay",
+	Trust: "trust",
+}
+
+func (m Mechanism) String() string {
+	if m < mechanisms {
+		return names[m]
+	}
+	return fmt.Sprintf("mechanism(%d)", uint8(m))
+}
+
+// All returns every mechanism.
+func All() []Mechanism {
+	all := make([]Mechanism, mechanisms)
+	for i := range all {
+		all[i] = Mechanism(i)
+	}
+	return all
+}
+
+// Parse finds mechanisms by their names, separated by commas; none in an empty list.
+func Parse(list string) ([]Mechanism, error) {
+	var found []Mechanism
+	for name := range strings.SplitSeq(list, ",") {
+		if name = strings.TrimSpace(name); name == "" {
+			continue
+		}
+		i := slices.Index(names[:], name)
+		if i < 0 {
+			return nil, fmt.Errorf("weaken: no mechanism is called %q: there are %s", name, strings.Join(names[:], ", "))
+		}
+		found = append(found, Mechanism(i))
+	}
+	return found, nil
+}
+
+var off atomic.Uint64
+
+// Off reports whether m is switched off.
+func Off(m Mechanism) bool { return off.Load()&(1<<m) != 0 }
+
+// Switch switches mechanisms off, and those only. The function that it returns puts back what was before.
+func Switch(ms ...Mechanism) (restore func()) {
+	var bits uint64
+	for _, m := range ms {
+		bits |= 1 << m
+	}
+	before := off.Swap(bits)
+	return func() { off.Store(before) }
+}
