@@ -250,20 +250,28 @@ func (e *env) interrupted(t *testing.T, wanted error, ending func(context.Contex
 	resume := e.pause(t)
 	after := e.Timeout / 10
 	e.eachCall(t, func(t *testing.T, c call, key string) {
-		within(t, 10*after, c.name, func() {
-			ctx, cancel := ending(t.Context(), after)
-			defer cancel()
-			f, err := c.run(ctx, e.store, key)
-			if !errors.Is(err, wanted) {
-				t.Errorf("error %v, want %v", err, wanted)
+		var took time.Duration
+		for range 3 { // a busy machine makes one call late; one that waits for its own timeout is late each time
+			began := time.Now()
+			within(t, patience, c.name, func() {
+				ctx, cancel := ending(t.Context(), after)
+				defer cancel()
+				f, err := c.run(ctx, e.store, key)
+				if !errors.Is(err, wanted) {
+					t.Errorf("error %v, want %v", err, wanted)
+				}
+				if errors.Is(err, backend.ErrUnavailable) {
+					t.Errorf("error %v blames the server, and the context ended", err)
+				}
+				if f.Outcome == driver.Done || f.Outcome == driver.Refused {
+					t.Errorf("outcome %v", f.Outcome)
+				}
+			})
+			if took = time.Since(began); took < e.Timeout*9/10 {
+				return
 			}
-			if errors.Is(err, backend.ErrUnavailable) {
-				t.Errorf("error %v blames the server, and the context ended", err)
-			}
-			if f.Outcome == driver.Done || f.Outcome == driver.Refused {
-				t.Errorf("outcome %v", f.Outcome)
-			}
-		})
+		}
+		t.Errorf("%s took %v after its context had ended at %v", c.name, took, after)
 	})
 	resume()
 	recovers(t, e.store, e, e.key("after"))
