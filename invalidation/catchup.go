@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"time"
+
+	"github.com/strata-cache/strata/internal/weaken"
 )
 
 // replayTimeout bounds a catch-up; half the smallest bound does, too. Nothing is received meanwhile: if it took so long that the
@@ -16,6 +18,11 @@ const replayTimeout = 3 * time.Second
 // up, or flushes. It reports whether it flushed.
 func (b *Bus) settle(t *tracker, v verdict) (flushed bool) {
 	if v.reason == "" {
+		return false
+	}
+	if weaken.Off(weaken.Replay) {
+		t.reset(v.to)
+		b.applied(t.at)
 		return false
 	}
 	var err error

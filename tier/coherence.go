@@ -3,9 +3,11 @@ package tier
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/strata-cache/strata/internal/mono"
+	"github.com/strata-cache/strata/internal/weaken"
 	"github.com/strata-cache/strata/invalidation"
 )
 
@@ -57,7 +59,11 @@ func (l listener[K, V]) Flush(reason string) { l.c.flushed(reason) }
 
 // Trust moves the trust deadline.
 func (l listener[K, V]) Trust(sent time.Time) {
-	l.c.trust.Store(int64(mono.Now() - time.Since(sent) + l.c.opts.MaxStaleness))
+	until := int64(mono.Now() - time.Since(sent) + l.c.opts.MaxStaleness)
+	if weaken.Off(weaken.Trust) {
+		until = math.MaxInt64
+	}
+	l.c.trust.Store(until)
 }
 
 // Mismatched keeps the local tier empty while another node uses this name with other options.

@@ -9,6 +9,7 @@ import (
 	"github.com/strata-cache/strata/backend/driver"
 	"github.com/strata-cache/strata/backend/record"
 	"github.com/strata-cache/strata/internal/mono"
+	"github.com/strata-cache/strata/internal/weaken"
 	"github.com/strata-cache/strata/invalidation"
 	"github.com/strata-cache/strata/policy"
 )
@@ -228,7 +229,14 @@ func (c *Cache[K, V]) gone(ctx context.Context, w *want[K, V]) {
 
 // keep puts e into the local tier, if nothing was invalidated since its load began.
 func (c *Cache[K, V]) keep(opts *call, e *entry[K, V]) {
-	if c.local == nil || opts.skipLocalWrite || !c.epochs.current(e.stripe, moment{e.epoch, e.gen}) {
+	if c.local == nil || opts.skipLocalWrite {
+		return
+	}
+	if weaken.Off(weaken.EpochCheck) {
+		m := c.epochs.at(e.stripe)
+		e.epoch, e.gen = m.epoch, m.gen
+	}
+	if !c.epochs.current(e.stripe, moment{e.epoch, e.gen}) {
 		return
 	}
 	if muted := c.muted.Load(); muted != 0 && int64(mono.Now()) < muted {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/strata-cache/strata/backend/driver"
 	"github.com/strata-cache/strata/backend/record"
+	"github.com/strata-cache/strata/internal/weaken"
 )
 
 // Contention says what a read does at a key that somebody else is loading, on this node by another kind of call or on another
@@ -50,6 +51,9 @@ func (c *Cache[K, V]) askLeases(ctx context.Context, opts *call, wants []*want[K
 	for _, w := range wants {
 		if w.entry != nil || w.err != nil || w.consent.Verb != record.Add {
 			continue
+		}
+		if weaken.Off(weaken.Lease) {
+			continue // the value is put where nothing is
 		}
 		w.consent.Verb = 0
 		if w.loader == nil || opts.skipRemoteWrite {

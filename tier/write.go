@@ -10,6 +10,7 @@ import (
 
 	"github.com/strata-cache/strata/backend/driver"
 	"github.com/strata-cache/strata/backend/record"
+	"github.com/strata-cache/strata/internal/weaken"
 	"github.com/strata-cache/strata/invalidation"
 )
 
@@ -85,12 +86,15 @@ func (c *Cache[K, V]) carryOut(ctx context.Context, verb invalidation.Verb, opts
 			}
 		}
 	}
-	last := c.bumpAll(changes)
+	last := first
+	if !weaken.Off(weaken.BumpAfter) {
+		last = c.bumpAll(changes)
+	}
 	for _, ch := range changes {
 		if ch.err != nil || ch.entry == nil || c.remote != nil && !ch.stored && !opts.skipRemoteWrite {
 			continue
 		}
-		if s := ch.w.stripe; last[s] == first[s]+1 {
+		if s := ch.w.stripe; last[s] == first[s]+1 || weaken.Off(weaken.BumpAfter) {
 			ch.entry.epoch, ch.entry.gen = last[s], ch.w.at.gen
 			c.keep(opts, ch.entry)
 		}
