@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"time"
+
+	"github.com/strata-cache/strata/internal/weaken"
 )
 
 // The pause between two tries to subscribe.
@@ -87,6 +89,9 @@ func (b *Bus) frame(t *tracker, d Delivery) {
 	}
 	if v.reason == FlushGap {
 		b.count.gaps.Add(1)
+	}
+	if c.kind == frameHeartbeat && c.node == b.node && weaken.Off(weaken.TrustGate) {
+		b.echo(c.heartbeat.number)
 	}
 	if b.settle(t, v) {
 		b.beatSoon()

@@ -1,5 +1,7 @@
 package invalidation
 
+import "github.com/strata-cache/strata/internal/weaken"
+
 // tracker is the state machine of the bus position: it knows up to where this node has applied the log without a gap, and
 // whether there is more that it must catch up with.
 //
@@ -34,7 +36,7 @@ func (t *tracker) subscribe(head Position) verdict {
 	switch {
 	case !t.subscribed:
 		return verdict{reason: FlushSubscribed, to: head}
-	case head.Incarnation != t.at.Incarnation:
+	case t.foreign(head):
 		return verdict{reason: FlushIncarnation, to: head}
 	case head.N == t.at.N:
 		return verdict{ignore: true}
@@ -52,7 +54,7 @@ func (t *tracker) judge(p Position) verdict {
 		return verdict{ignore: true} // no place in a log
 	case !t.subscribed:
 		return verdict{reason: FlushSubscribed, to: before}
-	case p.Incarnation != t.at.Incarnation:
+	case t.foreign(p):
 		return verdict{reason: FlushIncarnation, to: before}
 	case p.N <= t.at.N:
 		return verdict{ignore: true}
@@ -61,6 +63,14 @@ func (t *tracker) judge(p Position) verdict {
 	default:
 		return verdict{}
 	}
+}
+
+// foreign reports whether p is of another incarnation. Nothing is known of that one, whatever its numbers say.
+func (t *tracker) foreign(p Position) bool {
+	if weaken.Off(weaken.IdentityFlush) {
+		t.at.Incarnation = p.Incarnation
+	}
+	return p.Incarnation != t.at.Incarnation
 }
 
 // open begins to catch up through a verdict's position.

@@ -31,13 +31,17 @@ const (
 	Replay
 	// Trust: without heartbeats that come back nothing local is served.
 	Trust
+	// TrustGate: a heartbeat that comes back while the node catches up with what it missed extends no trust yet.
+	TrustGate
+	// IdentityFlush: another incarnation of the bus's log makes a node give its local tier up, however far that log has come.
+	IdentityFlush
 
 	mechanisms // their number
 )
 
 var names = [mechanisms]string{
 	Lease: "lease", EpochCheck: "epoch-check", BumpAfter: "bump-after", JoinCheck: "join-check", Fence: "fence", Replay: "replay",
-	Trust: "trust",
+	Trust: "trust", TrustGate: "trust-gate", IdentityFlush: "identity-flush",
 }
 
 func (m Mechanism) String() string {
