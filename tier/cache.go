@@ -40,6 +40,7 @@ type Cache[K comparable, V any] struct {
 	flights   flights[K, V]
 	refreshes refreshes
 	writers   writers
+	repairs   repairs
 
 	// ctx ends when the cache is closed. life is held by every call that may start something, and waited for by Close.
 	ctx    context.Context
@@ -99,14 +100,15 @@ func (c *Cache[K, V]) Name() string { return c.name }
 // tier. It closes neither Remote nor Bus. It is idempotent; calls after it return ErrClosed.
 //
 // It waits at most LoadTimeout, and then returns an error: for a loader that does not end with its context, or one that
-// itself calls Close. What such a loader brings is kept nowhere.
+// itself calls Close. What such a loader brings is kept nowhere. Repairs that are due are tried once more, for a second; what then
+// remains is an *UnrepairedError.
 func (c *Cache[K, V]) Close() error {
 	c.mu.Lock()
 	c.closed = true
 	c.mu.Unlock()
 	c.epochs.flush() // no hit from now on
 	c.stop()
-	err := c.awaitCalls()
+	err := errors.Join(c.awaitCalls(), c.mendLast())
 	if c.bus != nil {
 		err = errors.Join(err, c.bus.Close())
 	}

@@ -29,6 +29,9 @@
 //
 // # Errors
 //
+// A write that gets no clear answer is [ErrInvalidationPending]: the key is in doubt, which means that this node reads it from the
+// source, and it is repaired behind until it is surely gone from the remote tier and announced.
+//
 // A key that the source does not have is [ErrNotFound]. Servers that fail are [ErrUnavailable], never a miss, and a read
 // that has a loader goes on without them. Every failed step is an [*Error] that says which tier and key.
 package tier

@@ -28,8 +28,8 @@ var (
 	// ErrColdCache says that there is no value yet and that somebody else is computing it.
 	ErrColdCache = sentinel.ErrColdCache
 
-	// ErrInvalidationPending says that the change was made and that other nodes may not know it yet. They stop serving
-	// their local values at the latest when their MaxStaleness ends.
+	// ErrInvalidationPending says that older values could not be taken away everywhere yet. This node serves none, and repairs
+	// the key behind until nobody does; other nodes may serve them until then.
 	ErrInvalidationPending = sentinel.ErrInvalidationPending
 
 	// ErrClosed says that the cache was closed.

@@ -11,10 +11,11 @@ const (
 	EventRefresh                          // a load behind a stale value failed
 	EventFlush                            // the whole local tier was given up: Err says why
 	EventMismatch                         // another node uses this cache's name with other options
+	EventRepair                           // what is to be repaired is too much for single keys, or was left when the cache closed
 )
 
 func (k EventKind) String() string {
-	if names := [...]string{"", "remote error", "undecodable", "refresh failed", "flush", "mismatch"}; int(k) < len(names) {
+	if names := [...]string{"", "remote error", "undecodable", "refresh failed", "flush", "mismatch", "repair"}; int(k) < len(names) {
 		return names[k]
 	}
 	return "unknown"

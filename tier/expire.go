@@ -38,11 +38,13 @@ func (c *Cache[K, V]) expire(ctx context.Context, opts *call, ch *change[K, V]) 
 		c.epochs.bump(w.stripe)
 		defer c.epochs.bump(w.stripe) // what a reader here took meanwhile; on an error too
 		if err := c.expireRemote(ctx, w); err != nil {
-			return &Error{Op: "expire", Tier: "remote", Key: w.remoteKey, Err: err}
+			c.repairLater(repairOf(w.remoteKey))
+			return &Error{Op: "expire", Tier: "remote", Key: w.remoteKey, Err: pending(err)}
 		}
 	}
 	if err := c.announce(ctx, invalidation.VerbExpire, []string{w.remoteKey}); err != nil {
-		return &Error{Op: "expire", Tier: "bus", Key: w.remoteKey, Err: errors.Join(ErrInvalidationPending, err)}
+		c.repairLater(repair{key: w.remoteKey, tell: true})
+		return &Error{Op: "expire", Tier: "bus", Key: w.remoteKey, Err: pending(err)}
 	}
 	return nil
 }
@@ -100,11 +102,8 @@ func (c *Cache[K, V]) expireRemote(ctx context.Context, w *want[K, V]) error {
 }
 
 func clearError(tier string, err error) error {
-	switch {
-	case errors.Is(err, ErrUnsupported):
+	if errors.Is(err, ErrUnsupported) {
 		err = fmt.Errorf("%w; a new Options.Version abandons the whole cache", err)
-	case tier == "bus":
-		err = errors.Join(ErrInvalidationPending, err)
 	}
 	return &Error{Op: "clear", Tier: tier, Err: err}
 }

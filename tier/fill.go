@@ -26,9 +26,10 @@ type want[K comparable, V any] struct {
 	anew   bool                // a stale value will not do
 
 	// Captured before anything was read.
-	at    moment
-	began time.Duration
-	pos   invalidation.Position
+	at     moment
+	began  time.Duration
+	pos    invalidation.Position
+	doubts uint64 // raised and settled until then
 
 	held    *entry[K, V]  // a stale value that was found
 	consent driver.Op     // the step by which a loaded value may be stored; without a verb it may not
@@ -55,6 +56,7 @@ func (c *Cache[K, V]) capture(w *want[K, V]) {
 	if c.bus != nil {
 		w.pos = c.bus.Position()
 	}
+	w.doubts = c.repairs.serial.Load()
 	w.at = c.epochs.at(w.stripe)
 }
 
@@ -82,18 +84,50 @@ func (c *Cache[K, V]) fill(ctx context.Context, opts *call, wants ...*want[K, V]
 	c.store(ctx, opts, missing, answers)
 }
 
-// read asks the remote tier for all wants at once. What it has is kept locally.
+// rereads is how often a read is asked again because of doubts that came and went, before it goes to the source.
+const rereads = 2
+
+// read asks the remote tier for all wants at once, but for those in doubt. What it has is kept locally.
 func (c *Cache[K, V]) read(ctx context.Context, opts *call, wants []*want[K, V]) {
 	if c.remote == nil || opts.skipRemoteRead && opts.skipRemoteWrite {
 		return
 	}
-	keys := make([]string, len(wants))
-	for i, w := range wants {
-		keys[i] = w.remoteKey
+	for try := 0; ; try++ {
+		if wants = c.believed(wants, try > rereads); len(wants) == 0 {
+			return
+		}
+		keys := make([]string, len(wants))
+		for i, w := range wants {
+			keys[i] = w.remoteKey
+		}
+		var again []*want[K, V]
+		for i, found := range c.remote.Get(ctx, keys...) {
+			if w := wants[i]; c.outdated(w) {
+				c.capture(w)
+				again = append(again, w)
+			} else {
+				c.look(ctx, opts, w, found)
+			}
+		}
+		wants = again
 	}
-	for i, found := range c.remote.Get(ctx, keys...) {
-		c.look(ctx, opts, wants[i], found)
+}
+
+// believed returns those of wants that are not in doubt. The others come from the source, and are not kept.
+func (c *Cache[K, V]) believed(wants []*want[K, V], none bool) []*want[K, V] {
+	if c.repairs.doubted.Load() == 0 && !none {
+		return wants
 	}
+	var ask []*want[K, V]
+	for _, w := range wants {
+		if none || c.inDoubt(w.remoteKey) {
+			w.consent, w.busy, w.down = driver.Op{}, record.Header{}, errInDoubt
+			c.n.doubted.Add(1)
+		} else {
+			ask = append(ask, w)
+		}
+	}
+	return ask
 }
 
 // look decides what a reply of the remote tier means for w.
@@ -157,6 +191,9 @@ func (c *Cache[K, V]) store(ctx context.Context, opts *call, wants []*want[K, V]
 		case c.remote == nil:
 			c.keep(opts, w.entry)
 		case opts.skipRemoteWrite, w.consent.Verb == 0:
+			if weaken.Off(weaken.NoBlindLocal) {
+				c.keep(opts, w.entry)
+			}
 		case !c.epochs.current(w.stripe, w.at):
 			c.n.refusedFills.Add(1) // invalidated while it was loaded
 		default:

@@ -75,6 +75,9 @@ func (c *Cache[K, V]) askLeases(ctx context.Context, opts *call, wants []*want[K
 			w.consent = driver.Op{Key: w.remoteKey, Step: record.Step{Verb: record.Swap, Expect: w.lease}}
 		case driver.Refused:
 			w.lease = record.Token{}
+			if c.outdated(w) {
+				break // what was found is from before a doubt: look again
+			}
 			c.look(ctx, opts, w, driver.Result{Record: e.Found})
 			if w.consent.Verb == record.Add {
 				w.consent.Verb = 0 // it went away meanwhile: look again

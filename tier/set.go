@@ -2,6 +2,7 @@ package tier
 
 import (
 	"context"
+	"errors"
 
 	"github.com/strata-cache/strata/invalidation"
 	"github.com/strata-cache/strata/policy"
@@ -106,13 +107,25 @@ func (c *Cache[K, V]) Clear(ctx context.Context) error {
 			c.local.clear()
 		}
 	}()
-	if c.remote != nil {
-		if _, err := c.remote.DeletePrefix(ctx, c.keyPrefix); err != nil {
-			return clearError("remote", err)
+	if err := c.clearRemote(ctx); err != nil {
+		if !errors.Is(err, ErrUnsupported) {
+			c.repairLater(repair{remote: true, tell: true})
+			err = pending(err)
 		}
+		return clearError("remote", err)
 	}
 	if err := c.announce(ctx, invalidation.VerbClear, nil); err != nil {
-		return clearError("bus", err)
+		c.repairLater(repair{tell: true})
+		return clearError("bus", pending(err))
 	}
 	return nil
+}
+
+// clearRemote empties the remote tier.
+func (c *Cache[K, V]) clearRemote(ctx context.Context) error {
+	if c.remote == nil {
+		return nil
+	}
+	_, err := c.remote.DeletePrefix(ctx, c.keyPrefix)
+	return err
 }

@@ -30,6 +30,10 @@ type Stats struct {
 	Invalidated   uint64                   // keys invalidated here
 	Received      uint64                   // keys, tags and clears that other nodes announced
 	Flushes       uint64                   // times that the whole local tier was given up
+	Doubts        uint64                   // times that the remote tier could no longer be believed about a key, or about everything
+	Doubted       uint64                   // reads of the source because of that
+	Repairs       int                      // keys and the like that wait to be repaired now
+	Repaired      uint64                   // those that were
 	LocalCost     int64                    // what the local tier holds now, in bytes as Weigh counts them
 	Trusted       bool                     // local values may be served now because the bus is heard
 }
@@ -42,6 +46,7 @@ type counters struct {
 	remoteErrors, undecodable                          atomic.Uint64
 	undecodableBy                                      [codec.NumReasons]atomic.Uint64
 	writes, invalidated, received, flushes             atomic.Uint64
+	doubts, doubted, repaired                          atomic.Uint64
 }
 
 // cannotDecode counts a remote record that could not be used.
@@ -88,6 +93,10 @@ func (c *Cache[K, V]) Stats() Stats {
 		Invalidated:  c.n.invalidated.Load(),
 		Received:     c.n.received.Load(),
 		Flushes:      c.n.flushes.Load(),
+		Doubts:       c.n.doubts.Load(),
+		Doubted:      c.n.doubted.Load(),
+		Repairs:      c.repairs.waiting(),
+		Repaired:     c.n.repaired.Load(),
 		Trusted:      c.trusted(),
 	}
 	for r := range s.UndecodableBy {

@@ -26,8 +26,10 @@ type change[K comparable, V any] struct {
 	life  life
 	rec   []byte // of entry, for the next try; nil: to be made anew
 
-	fence  record.Token // placed, and not yet swapped or left
+	fence  record.Token // placed, or on its way, and not yet swapped or left
 	stored bool         // the remote tier holds entry
+	unsure bool         // a remote step has no clear answer, or surely did not happen
+	untold bool         // nor has the announcement
 	err    *Error
 }
 
@@ -75,17 +77,8 @@ func (c *Cache[K, V]) carryOut(ctx context.Context, verb invalidation.Verb, opts
 	if c.remote != nil {
 		c.change(ctx, opts, changes)
 	}
-	keys := make([]string, len(changes))
-	for i, ch := range changes {
-		keys[i] = ch.w.remoteKey
-	}
-	if err := c.announce(ctx, verb, keys); err != nil {
-		for _, ch := range changes {
-			if ch.err == nil {
-				ch.fail("bus", errors.Join(ErrInvalidationPending, err))
-			}
-		}
-	}
+	c.tell(ctx, verb, changes)
+	c.repairFailed(changes)
 	last := first
 	if !weaken.Off(weaken.BumpAfter) {
 		last = c.bumpAll(changes)
@@ -101,6 +94,37 @@ func (c *Cache[K, V]) carryOut(ctx context.Context, verb invalidation.Verb, opts
 	}
 }
 
+// tell announces the changes, failed ones as well: nobody knows what became of them.
+func (c *Cache[K, V]) tell(ctx context.Context, verb invalidation.Verb, changes []*change[K, V]) {
+	keys := make([]string, len(changes))
+	for i, ch := range changes {
+		keys[i] = ch.w.remoteKey
+	}
+	if err := c.announce(ctx, verb, keys); err != nil {
+		for _, ch := range changes {
+			ch.untold = true
+			if ch.err == nil {
+				ch.fail("bus", err)
+			}
+		}
+	}
+}
+
+// repairFailed has those of the changes repaired whose steps were not all acknowledged.
+func (c *Cache[K, V]) repairFailed(changes []*change[K, V]) {
+	for _, ch := range changes {
+		if !ch.unsure && !ch.untold {
+			continue
+		}
+		r := repair{key: ch.w.remoteKey, remote: ch.unsure, tell: true}
+		if !ch.fence.IsZero() {
+			r.tokens = []record.Token{ch.fence}
+		}
+		c.repairLater(r)
+		ch.err.Err = pending(ch.err.Err)
+	}
+}
+
 // encodable makes the records of all values, and returns the changes that have theirs. The others fail before anything has
 // happened: a value that cannot be stored must not take the old one away.
 func (c *Cache[K, V]) encodable(opts *call, changes []*change[K, V]) []*change[K, V] {
@@ -111,6 +135,7 @@ func (c *Cache[K, V]) encodable(opts *call, changes []*change[K, V]) []*change[K
 	for _, ch := range changes {
 		if ch.entry != nil {
 			if err := c.prepare(ch); err != nil {
+				ch.unsure = true
 				ch.fail("remote", err)
 				continue
 			}
@@ -164,6 +189,7 @@ func (c *Cache[K, V]) change(ctx context.Context, opts *call, changes []*change[
 		case <-ctx.Done():
 			pause.Stop()
 			for _, ch := range set {
+				ch.unsure = true
 				ch.fail("remote", ctx.Err())
 			}
 			return
@@ -178,7 +204,7 @@ func (c *Cache[K, V]) setOnce(ctx context.Context, set []*change[K, V]) (contend
 		ch.fence = record.NewToken()
 		return driver.Op{Key: ch.w.remoteKey, Step: record.Step{Verb: record.Place, Expect: ch.fence, TTL: fenceTTL}}
 	}, func(ch *change[K, V]) {
-		ch.fence = record.Token{}
+		ch.fence, ch.unsure = record.Token{}, true
 		ch.fail("remote", errors.Join(ErrUnavailable, errors.New("too many writers at the key")))
 	})
 	var ready []*change[K, V]
@@ -188,6 +214,7 @@ func (c *Cache[K, V]) setOnce(ctx context.Context, set []*change[K, V]) (contend
 		}
 		if ch.rec == nil { // a record is offered once: its token names one attempt
 			if err := c.prepare(ch); err != nil {
+				ch.unsure = true
 				ch.fail("remote", err)
 				continue
 			}
@@ -204,12 +231,12 @@ func (c *Cache[K, V]) setOnce(ctx context.Context, set []*change[K, V]) (contend
 			ch.stored, ch.fence = true, record.Token{}
 		}
 	}
-	c.leaveFences(ctx, set)
+	c.leaveFences(ctx, contended)
 	return contended
 }
 
-// leaveFences takes this node's tokens out of the fences that did not become values. It is tried even if ctx has ended; where
-// it fails the fence ends by its TTL.
+// leaveFences takes this node's tokens out of fences that others have touched. It is tried even if ctx has ended; where it fails
+// the fence ends by its TTL.
 func (c *Cache[K, V]) leaveFences(ctx context.Context, set []*change[K, V]) {
 	var ops []driver.Op
 	for _, ch := range set {
@@ -249,6 +276,7 @@ func (c *Cache[K, V]) step(ctx context.Context, changes []*change[K, V], op func
 			}
 		default:
 			c.n.remoteErrors.Add(1)
+			changes[i].unsure = true
 			changes[i].fail("remote", e.Err)
 		}
 	}

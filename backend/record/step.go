@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"slices"
 	"time"
+
+	"github.com/strata-cache/strata/internal/weaken"
 )
 
 // A Verb says what a [Step] does to what it finds. None removes another writer's fence.
@@ -98,6 +100,9 @@ func place(current []byte, s Step, now time.Time) ([]byte, bool) {
 }
 
 func leave(current []byte, s Step) []byte {
+	if weaken.Off(weaken.KeepFence) {
+		return nil
+	}
 	next := slices.Clone(current)
 	if s.Verb == Leave {
 		if i := writer(next, s.Expect); i >= 0 {

@@ -35,6 +35,20 @@ const (
 	TrustGate
 	// IdentityFlush: another incarnation of the bus's log makes a node give its local tier up, however far that log has come.
 	IdentityFlush
+	// AnnounceAfter: a writer announces a second time, after its last remote step.
+	AnnounceAfter
+	// NoBlindLocal: what was loaded without the remote tier's consent is not kept locally.
+	NoBlindLocal
+	// KeepFence: no step takes another writer out of a fence.
+	KeepFence
+	// SourceSettle: where the source's outcome is unknown the fence stays.
+	SourceSettle
+	// Renewal: fences of writes under way are renewed.
+	Renewal
+	// Repair: what was not acknowledged is tried again until it is.
+	Repair
+	// RepairBypass: until then the keys are read from the source.
+	RepairBypass
 
 	mechanisms // their number
 )
@@ -42,6 +56,8 @@ const (
 var names = [mechanisms]string{
 	Lease: "lease", EpochCheck: "epoch-check", BumpAfter: "bump-after", JoinCheck: "join-check", Fence: "fence", Replay: "replay",
 	Trust: "trust", TrustGate: "trust-gate", IdentityFlush: "identity-flush",
+	AnnounceAfter: "announce-after", NoBlindLocal: "no-blind-local", KeepFence: "keep-fence",
+	SourceSettle: "source-settle", Renewal: "renewal", Repair: "repair", RepairBypass: "repair-bypass",
 }
 
 func (m Mechanism) String() string {
