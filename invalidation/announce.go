@@ -143,6 +143,7 @@ func (b *Bus) publish() {
 		case err == nil:
 			b.count.announced.Add(uint64(messages))
 			b.count.published.Add(uint64(len(p.frames)))
+			b.nodes.published(position)
 		case b.ctx.Err() != nil:
 			err = fmt.Errorf("invalidation: announce: %w", ErrClosed)
 		default:

@@ -24,6 +24,7 @@ type Bus struct {
 	position atomic.Pointer[Position]
 	count    counters
 	beats    beats
+	nodes    nodes
 	queue    queue
 	hints    topics
 	outgoing chan string   // hints to be sent
@@ -209,6 +210,7 @@ func (b *Bus) Close() error {
 	b.cancel()
 	b.work.Wait()
 	<-b.queue.idle
+	b.sayLeaving()
 	if err := b.transport.Close(); err != nil {
 		b.err = fmt.Errorf("invalidation: close the transport: %w", err)
 	}

@@ -39,6 +39,7 @@ func (b *Bus) settle(t *tracker, v verdict) (flushed bool) {
 	}
 	b.flush(v.reason, err)
 	t.reset(v.to)
+	b.nodes.missed(v.to.Incarnation)
 	b.applied(t.at)
 	return true
 }

@@ -140,5 +140,9 @@ func (r *reader) heartbeat() heartbeat {
 	for i := 0; i < n && !r.bad; i++ {
 		h.caches = append(h.caches, fingerprint{name: r.string(MaxName), print: r.string(MaxName)})
 	}
+	if !r.bad && len(r.rest) > 0 { // older versions do not tell
+		h.bound = r.number()
+		r.bad = r.bad || h.bound == 0
+	}
 	return h
 }

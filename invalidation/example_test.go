@@ -10,20 +10,15 @@ import (
 )
 
 // printer is a cache that only says what it would do.
-type printer struct{ subscribed, applied chan struct{} }
+type printer struct{ applied chan struct{} }
 
 func (p printer) Apply(_ invalidation.Position, own bool, m invalidation.Message) {
 	fmt.Printf("%v %v of %q, own: %v\n", m.Verb, m.Keys, m.Cache, own)
 	p.applied <- struct{}{}
 }
 
-// Flush would forget everything held. The example only waits for the first one: from then on the node listens.
-func (p printer) Flush(string) {
-	select {
-	case p.subscribed <- struct{}{}:
-	default:
-	}
-}
+// Flush would forget everything held.
+func (p printer) Flush(string) {}
 
 func (p printer) Trust(time.Time) {}
 
@@ -35,13 +30,15 @@ func Example() {
 	defer here.Close()
 	defer there.Close()
 
-	cache := printer{subscribed: make(chan struct{}, 1), applied: make(chan struct{}, 1)}
+	cache := printer{applied: make(chan struct{}, 1)}
 	if _, err := there.Attach("products", "v1", 3*time.Second, cache); err != nil {
 		fmt.Println(err)
 		return
 	}
-	hub.Cut() // a new subscription begins, so everything held is flushed
-	<-cache.subscribed
+	if err := there.Ping(ctx); err != nil { // what is announced from now on is heard
+		fmt.Println(err)
+		return
+	}
 
 	products, err := here.Attach("products", "v1", 3*time.Second, silent{})
 	if err != nil {

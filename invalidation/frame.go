@@ -22,7 +22,7 @@ const (
 	frameHeader              = 2 + 1 + 1 + 16 + 1 + 1
 
 	frameMessages  = 1 // count, then of each: verb, cache, count of keys, keys
-	frameHeartbeat = 2 // number, applied position, count, then of each cache: name, fingerprint
+	frameHeartbeat = 2 // number, applied position, count, then of each cache: name, fingerprint; then, if it is told, the bound
 	frameHint      = 3 // topic
 	frameRegister  = 4 // name of a register that has changed
 )
@@ -32,6 +32,7 @@ type heartbeat struct {
 	number  uint64   // of its sender, rising
 	applied Position // up to where its sender has applied the log
 	caches  []fingerprint
+	bound   uint64 // for how long its sender may serve local values after it, in milliseconds; 0: it does not tell
 }
 
 type fingerprint struct{ name, print string }
@@ -63,6 +64,9 @@ func encodeHeartbeat(node NodeID, h heartbeat) []byte {
 	b = binary.AppendUvarint(b, uint64(len(h.caches)))
 	for _, c := range h.caches {
 		b = appendString(appendString(b, c.name), c.print)
+	}
+	if h.bound > 0 {
+		b = binary.AppendUvarint(b, h.bound)
 	}
 	return b
 }

@@ -95,7 +95,7 @@ func FuzzFrame(f *testing.F) {
 	f.Add(pack(Message{Verb: VerbInvalidate, Cache: "c", Keys: []string{"k", "l"}}, Message{Verb: VerbClear, Cache: "d"})[0])
 	f.Add(encodeHint(NodeID{7}, "topic"))
 	f.Add(encodeRegister(NodeID{7}, "pool"))
-	f.Add(encodeHeartbeat(NodeID{7}, heartbeat{number: 3, applied: Position{Incarnation{9}, 300}, caches: []fingerprint{{"c", "v1"}}}))
+	f.Add(encodeHeartbeat(NodeID{7}, heartbeat{number: 3, applied: Position{Incarnation{9}, 300}, caches: []fingerprint{{"c", "v1"}}, bound: 3000}))
 	f.Add([]byte("sB\x01\x00aaaaaaaaaaaaaaaa\x00\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"))
 	f.Fuzz(func(t *testing.T, frame []byte) {
 		c, err := decode(frame)

@@ -148,7 +148,7 @@ func (b *Bus) heartbeats() {
 func (b *Bus) beat(ctx context.Context) (number uint64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, b.smallestBound())
 	defer cancel()
-	h := heartbeat{applied: b.Position()}
+	h := heartbeat{applied: b.Position(), bound: b.largestBound()}
 	for _, a := range b.attachments() {
 		h.caches = append(h.caches, fingerprint{name: a.name, print: a.fingerprint})
 	}

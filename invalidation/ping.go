@@ -30,7 +30,7 @@ func (b *Bus) Ping(ctx context.Context) (err error) {
 	return nil
 }
 
-// anyEcho is the topic of all heartbeats that come back.
+// anyEcho is the topic of all heartbeats that come back, and of those of other nodes.
 const anyEcho = ""
 
 // enter begins a caller's use of the transport. The context that it returns also ends when the bus closes, and Close waits for

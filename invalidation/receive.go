@@ -135,6 +135,9 @@ func (b *Bus) apply(t *tracker, c content) {
 		b.changes.signal(c.topic)
 	case c.kind == frameHeartbeat && own:
 		t.beat(c.heartbeat.number)
+	case c.kind == frameHeartbeat:
+		b.nodes.heard(c.node, c.heartbeat, b.beats.last())
+		b.echoes.signal(anyEcho)
 	}
 	if number := t.due(); number > 0 {
 		b.echo(number)
