@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
+	"github.com/strata-cache/strata/internal/jitter"
 	"github.com/strata-cache/strata/internal/weaken"
 )
 
@@ -83,7 +83,7 @@ func (b *Bus) replay(r Replayer, after Position, through uint64) (frames [][]byt
 	defer cancel()
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
 		frames, err = r.Replay(ctx, after, through)
-		if err == nil || !errors.Is(err, ErrUnavailable) || !sleep(ctx, pause/2+rand.N(pause/2)) {
+		if err == nil || !errors.Is(err, ErrUnavailable) || !sleep(ctx, pause/2+jitter.N(pause/2)) {
 			return frames, err
 		}
 	}

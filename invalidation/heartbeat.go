@@ -116,6 +116,10 @@ func (b *Bus) heartbeats() {
 	failing := false
 	for {
 		began := time.Now()
+		select {
+		case <-b.poke: // who asked gets the one that is sent now
+		default:
+		}
 		if _, err := b.beat(b.ctx); err == nil {
 			failing = false
 		} else if b.ctx.Err() == nil && !failing {

@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
+	"github.com/strata-cache/strata/internal/jitter"
 	"github.com/strata-cache/strata/internal/weaken"
 )
 
@@ -34,7 +34,7 @@ func (b *Bus) receive() {
 			failing = true
 			b.emit(Event{Kind: EventUnavailable, Err: err})
 		}
-		if !sleep(b.ctx, pause/2+rand.N(pause/2)) {
+		if !sleep(b.ctx, pause/2+jitter.N(pause/2)) {
 			return
 		}
 		pause = min(2*pause, lastPause)

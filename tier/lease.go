@@ -2,11 +2,11 @@ package tier
 
 import (
 	"context"
-	"math/rand/v2"
 	"time"
 
 	"github.com/strata-cache/strata/backend/driver"
 	"github.com/strata-cache/strata/backend/record"
+	"github.com/strata-cache/strata/internal/jitter"
 	"github.com/strata-cache/strata/internal/weaken"
 )
 
@@ -130,7 +130,7 @@ func (c *Cache[K, V]) await(ctx context.Context, opts *call, w *want[K, V]) {
 			woken, forget = c.awaitHint(w)
 			defer forget()
 		}
-		next := time.NewTimer(pause/2 + rand.N(pause))
+		next := time.NewTimer(pause/2 + jitter.N(pause))
 		select {
 		case <-ctx.Done():
 			w.err = c.ended(ctx, ctx.Err())

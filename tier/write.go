@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"time"
 
 	"github.com/strata-cache/strata/backend/driver"
 	"github.com/strata-cache/strata/backend/record"
+	"github.com/strata-cache/strata/internal/jitter"
 	"github.com/strata-cache/strata/internal/weaken"
 	"github.com/strata-cache/strata/invalidation"
 )
@@ -183,7 +183,7 @@ func (c *Cache[K, V]) change(ctx context.Context, opts *call, changes []*change[
 		if len(set) == 0 || try == swapTries {
 			break
 		}
-		pause := time.NewTimer(time.Duration(1+rand.IntN(1<<try)) * time.Millisecond)
+		pause := time.NewTimer(time.Millisecond + jitter.N(time.Millisecond<<try))
 		select {
 		case <-pause.C:
 		case <-ctx.Done():

@@ -1,0 +1,95 @@
+package simulation
+
+import "time"
+
+// A version is a value that the source has or had at a key. Numbers are of all keys together, from 1.
+type version struct {
+	number int
+	absent bool // the source had nothing
+}
+
+// A source is the truth, and the judge of reads.
+type source struct {
+	now       []version // by key
+	versions  int
+	committed map[int]int // version numbers, to their place in the order of commits
+	absences  []int       // by key: the place of the last version that is none; 0 for none
+	commits   int
+	acks      [][]ack // by key
+}
+
+// An ack is a write that was acknowledged.
+type ack struct {
+	node, inc int
+	at        time.Duration
+	place     int
+	version   int
+}
+
+func (s *source) init(keys int) {
+	s.now, s.absences, s.acks = make([]version, keys), make([]int, keys), make([][]ack, keys)
+	s.committed = map[int]int{}
+	for k := range keys {
+		s.commit(k, s.version(false))
+	}
+}
+
+func (s *source) version(absent bool) version {
+	s.versions++
+	return version{number: s.versions, absent: absent}
+}
+
+// commit makes v what the source has.
+func (s *source) commit(key int, v version) {
+	s.commits++
+	s.committed[v.number] = s.commits
+	s.now[key] = v
+	if v.absent {
+		s.absences[key] = s.commits
+	}
+}
+
+// placeOf is where what a read brought stands in the order of commits: of absence, the latest that it may be. 0 is nowhere.
+func (s *source) placeOf(key int, v version) int {
+	if v.absent {
+		return s.absences[key]
+	}
+	return s.committed[v.number]
+}
+
+// acknowledged notes that a write of the life has returned without an error.
+func (l *life) acknowledged(key int, v version) {
+	w := l.w
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s := &w.source
+	s.acks[key] = append(s.acks[key], ack{l.node.id, l.inc, w.now(), s.committed[v.number], v.number})
+	w.logLocked("N%d k%d v%d ACKNOWLEDGED", l.node.id, key, v.number)
+}
+
+// check judges a read that began at start.
+func (l *life) check(key int, start time.Duration, v version, how string) {
+	w := l.w
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if l.dead {
+		return
+	}
+	place := w.source.placeOf(key, v)
+	if place == 0 {
+		w.violateLocked("invented", "N%d read v%d (absent %t) of k%d, which never was", l.node.id, v.number, v.absent, key)
+	}
+	for _, a := range w.source.acks[key] {
+		switch {
+		case place >= a.place:
+		case a.at+maxStaleness < start:
+			w.violateLocked("stale", "N%d read v%d of k%d (%s, begun at %.3f), though v%d was acknowledged by N%d at %.3f",
+				l.node.id, v.number, key, how, millis(start), a.version, a.node, millis(a.at))
+		case a.node == l.node.id && a.inc == l.inc && a.at < start:
+			w.violateLocked("own write", "N%d read v%d of k%d (%s, begun at %.3f), though it had itself v%d acknowledged at %.3f",
+				l.node.id, v.number, key, how, millis(start), a.version, millis(a.at))
+		}
+	}
+}
+
+func millis(d time.Duration) float64 { return float64(d) / 1e6 }

@@ -1,0 +1,35 @@
+package simulation
+
+import (
+	"testing"
+
+	"github.com/strata-cache/strata/internal/weaken"
+)
+
+// sought are the mechanisms without which the search has to find an old value within so many seeds: a search that finds nothing
+// proves something only if it finds what is there to be found.
+var sought = map[weaken.Mechanism]int{
+	weaken.Lease:      2000,
+	weaken.EpochCheck: 4000,
+	weaken.BumpAfter:  4000,
+	weaken.JoinCheck:  2000,
+	weaken.Replay:     1000,
+	weaken.Trust:      4000,
+}
+
+// Not parallel: the switches are the process's.
+func TestWithoutAMechanismTheSearchFindsAnOldValue(t *testing.T) {
+	for m, most := range sought {
+		t.Run(m.String(), func(t *testing.T) {
+			defer weaken.Switch(m)()
+			found, ran := search(t, *from, most, generate)
+			if found == 0 {
+				t.Fatalf("nothing in %d seeds", ran)
+			}
+			t.Logf("seed %d, of %d", found, ran)
+			if testing.Verbose() {
+				t.Log(explain(t, generate(found)))
+			}
+		})
+	}
+}
