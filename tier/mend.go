@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"time"
 
 	"github.com/strata-cache/strata/backend/driver"
 	"github.com/strata-cache/strata/backend/record"
+	"github.com/strata-cache/strata/internal/jitter"
 	"github.com/strata-cache/strata/internal/mono"
 	"github.com/strata-cache/strata/internal/weaken"
 	"github.com/strata-cache/strata/invalidation"
@@ -122,7 +122,7 @@ func (c *Cache[K, V]) mendAll(wake <-chan struct{}) {
 		}
 		awake := wake
 		if rest < 0 { // it failed: whatever else comes waits too
-			rest, awake = pause/2+rand.N(pause), nil
+			rest, awake = pause/2+jitter.N(pause), nil
 			pause = min(2*pause, lastMend)
 		}
 		timer := time.NewTimer(rest)

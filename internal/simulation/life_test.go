@@ -89,7 +89,7 @@ func (l *life) crash(after time.Duration) {
 // close frees what a life holds.
 func (l *life) close() {
 	for _, close := range []func() error{l.cache.Close, l.bus.Close} {
-		if err := close(); err != nil {
+		if err := close(); err != nil && l.hold() == nil {
 			l.w.violate("close", "N%d: %v", l.node.id, err)
 		}
 	}
@@ -147,7 +147,7 @@ func (o *loader) LoadMany(ctx context.Context, keys []string) ([]policy.Answer[i
 		salt = mix(salt, x.it.Seed)
 	}
 	for _, k := range keys {
-		salt = mix(salt, xxh3.HashString(k))
+		salt ^= mix(l.salt, xxh3.HashString(k)) // whatever the order of the keys, which may be that of a map
 	}
 	if err := l.hold(); err != nil {
 		return nil, err

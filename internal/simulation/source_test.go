@@ -16,6 +16,14 @@ type source struct {
 	absences  []int       // by key: the place of the last version that is none; 0 for none
 	commits   int
 	acks      [][]ack // by key
+	owed      []debt
+}
+
+// A debt is a write of which the cache said that it is pending.
+type debt struct {
+	life    *life
+	key     int
+	version version
 }
 
 // An ack is a write that was acknowledged.
@@ -67,6 +75,27 @@ func (l *life) acknowledged(key int, v version) {
 	w.logLocked("N%d k%d v%d ACKNOWLEDGED", l.node.id, key, v.number)
 }
 
+// owe notes that the cache of the life has to bring a write about, in the end.
+func (l *life) owe(keys []int, vs []version) {
+	w := l.w
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for i, k := range keys {
+		w.source.owed = append(w.source.owed, debt{l, k, vs[i]})
+		w.logLocked("N%d k%d v%d is PENDING", l.node.id, k, vs[i].number)
+	}
+}
+
+// settleLocked judges what was read of key in the end: unless its writer has crashed, no write that was pending is.
+func (w *world) settleLocked(l *life, key int, place int) {
+	for _, d := range w.source.owed {
+		if d.key == key && !d.life.dead && place < w.source.committed[d.version.number] {
+			w.violateLocked("forever", "long after everything was healed N%d reads of k%d what is older than v%d, which N%d had written and has to repair",
+				l.node.id, key, d.version.number, d.life.node.id)
+		}
+	}
+}
+
 // check judges a read that began at start.
 func (l *life) check(key int, start time.Duration, v version, how string) {
 	w := l.w
@@ -76,6 +105,9 @@ func (l *life) check(key int, start time.Duration, v version, how string) {
 		return
 	}
 	place := w.source.placeOf(key, v)
+	if start >= judgedAt {
+		w.settleLocked(l, key, place)
+	}
 	if place == 0 {
 		w.violateLocked("invented", "N%d read v%d (absent %t) of k%d, which never was", l.node.id, v.number, v.absent, key)
 	}

@@ -150,7 +150,7 @@ var (
 func (d *wire) Get(ctx context.Context, keys []string) []driver.Result {
 	salt := uint64(11)
 	for _, k := range keys {
-		salt = mix(salt, xxh3.HashString(k))
+		salt ^= mix(xxh3.HashString(k))
 	}
 	found, _, err := call(ctx, d.life, request[[]driver.Result]{to: remote, what: "get", salt: salt, do: func() []driver.Result {
 		found := d.inner.Get(context.Background(), keys)
@@ -172,7 +172,7 @@ func (d *wire) Write(ctx context.Context, ops []driver.Op) []driver.Effect {
 	r := request[[]driver.Effect]{to: remote, what: ops[0].Verb.String(), salt: 12, repeat: true}
 	ops = slices.Clone(ops)
 	for i, op := range ops {
-		r.salt = mix(r.salt, xxh3.HashString(op.Key), uint64(op.Verb))
+		r.salt ^= mix(xxh3.HashString(op.Key), uint64(op.Verb))                      // whatever the order of the keys, which may be that of a map
 		r.repeat = r.repeat && (op.Verb == record.Delete || op.Verb == record.Leave) // what places or swaps a record is sent once
 		ops[i].Record = bytes.Clone(op.Record)
 	}
