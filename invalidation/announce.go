@@ -138,7 +138,7 @@ func (b *Bus) publish() {
 			}
 		}
 		p.flush()
-		position, err := b.transport.Publish(b.ctx, p.frames)
+		position, err := b.append(b.ctx, p.frames)
 		switch {
 		case err == nil:
 			b.count.announced.Add(uint64(messages))

@@ -25,6 +25,9 @@ type Bus struct {
 	count    counters
 	beats    beats
 	nodes    nodes
+	signer   signer
+	guard    guard // of the receive goroutine
+	drops    drops // of the receive goroutine
 	queue    queue
 	hints    topics
 	outgoing chan string   // hints to be sent
@@ -75,6 +78,7 @@ func newBus(t Transport, o *Options) *Bus {
 	if b.log == nil {
 		b.log = slog.New(slog.DiscardHandler)
 	}
+	b.signer.ring, b.guard.ring, b.guard.unsigned = o.Keys, o.Keys, o.AcceptUnsigned
 	_, _ = rand.Read(b.node[:]) // never fails: it ends the process instead
 	b.position.Store(&Position{})
 	b.ctx, b.cancel = context.WithCancel(context.Background())

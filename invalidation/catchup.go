@@ -21,8 +21,7 @@ func (b *Bus) settle(t *tracker, v verdict) (flushed bool) {
 		return false
 	}
 	if weaken.Off(weaken.Replay) {
-		t.reset(v.to)
-		b.applied(t.at)
+		b.restart(t, v.to)
 		return false
 	}
 	var err error
@@ -38,10 +37,17 @@ func (b *Bus) settle(t *tracker, v verdict) (flushed bool) {
 		return false // the bus closes, and nothing is trusted any more
 	}
 	b.flush(v.reason, err)
-	t.reset(v.to)
-	b.nodes.missed(v.to.Incarnation)
-	b.applied(t.at)
+	b.restart(t, v.to)
 	return true
+}
+
+// restart begins at a position, before which this node knows nothing.
+func (b *Bus) restart(t *tracker, at Position) {
+	t.reset(at)
+	b.nodes.missed(at.Incarnation)
+	b.guard.listen(at)
+	b.signer.follow(at, time.Time{})
+	b.applied(at)
 }
 
 // catchUp applies what was missed up to a verdict's position, all or nothing.
@@ -63,13 +69,13 @@ func (b *Bus) catchUp(t *tracker, v verdict) error {
 	}
 	contents := make([]content, len(frames))
 	for i, frame := range frames {
-		if contents[i], err = decodeEntry(frame); err != nil {
+		if contents[i], err = b.decodeEntry(frame); err != nil {
 			return err
 		}
 	}
 	t.open(v.to)
 	for _, c := range contents {
-		b.apply(t, c)
+		b.reapply(t, c)
 	}
 	b.count.replays.Add(1)
 	b.count.replayed.Add(missed)

@@ -29,7 +29,7 @@ func TestABusThatClosesWhileItCatchesUpTrustsNothingMore(t *testing.T) {
 	var tr tracker
 	b.deliver(&tr, Delivery{Kind: Subscribed, Position: l.head})
 	l.append([]byte("lost"))
-	if _, err := b.beat(t.Context()); err != nil {
+	if _, _, err := b.beat(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	b.deliver(&tr, l.pending[1])

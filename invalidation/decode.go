@@ -6,21 +6,27 @@ import (
 	"fmt"
 )
 
-// errFrame says that bytes are not a frame that this version reads.
+// errFrame says that bytes are not a frame.
 var errFrame = errors.New("not a readable frame")
+
+// errTooNew says that bytes may be a frame of a later version, of which nobody here knows what it asks for.
+var errTooNew = errors.New("of a later version")
 
 // content is what a frame holds: one of messages, heartbeat and topic, as kind says.
 type content struct {
 	node      NodeID
+	seal      seal
 	kind      byte
 	messages  []Message
 	heartbeat heartbeat
 	topic     string // or the name of a register
 }
 
-// decode reads a frame. It never panics, allocates at most a small multiple of the bytes it is given, and refuses what it
-// does not fully understand.
-func decode(frame []byte) (content, error) {
+// decode reads a frame. It never panics, allocates at most a small multiple of the bytes it is given, and refuses what it cannot
+// understand; what a later version has put behind a body it leaves alone, and verbs that it does not know it hands on. With a ring
+// it looks at nothing before it knows who signed it, and refuses what nobody of the ring has, save for unsigned frames if they are
+// to be accepted.
+func decode(frame []byte, ring *Keyring, unsigned bool) (content, error) {
 	var c content
 	if len(frame) > MaxFrame {
 		return c, fmt.Errorf("%w: %d bytes", errFrame, len(frame))
@@ -29,11 +35,20 @@ func decode(frame []byte) (content, error) {
 		return c, fmt.Errorf("%w: no header", errFrame)
 	}
 	if frame[2] != frameVersion || frame[3] != 0 {
-		return c, fmt.Errorf("%w: version %d, flags %#x", errFrame, frame[2], frame[3])
+		return c, fmt.Errorf("%w: version %d, flags %#x", errTooNew, frame[2], frame[3])
 	}
-	copy(c.node[:], frame[4:20])
-	r := reader{rest: frame[20:]}
-	r.bytes(int(r.byte())) // the authentication code, which nobody writes yet
+	copy(c.node[:], frame[4:authAt])
+	if ring != nil {
+		var err error
+		if c.seal, err = ring.unseal(frame); err == nil && !c.seal.signed && !unsigned {
+			err = fmt.Errorf("%w: not signed", errUnauthenticated)
+		}
+		if err != nil {
+			return content{node: c.node}, err
+		}
+	}
+	r := reader{rest: frame[authAt:]}
+	r.bytes(int(r.byte()))
 	c.kind = r.byte()
 	switch c.kind {
 	case frameMessages:
@@ -45,10 +60,13 @@ func decode(frame []byte) (content, error) {
 	case frameRegister:
 		c.topic = r.string(MaxName)
 	default:
+		if !r.bad && c.kind != 0 {
+			return content{node: c.node}, fmt.Errorf("%w: kind %d", errTooNew, c.kind)
+		}
 		r.bad = true
 	}
-	if r.bad || len(r.rest) > 0 {
-		return content{}, fmt.Errorf("%w: kind %d", errFrame, c.kind)
+	if r.bad {
+		return content{node: c.node}, fmt.Errorf("%w: kind %d", errFrame, c.kind)
 	}
 	return c, nil
 }
@@ -111,7 +129,7 @@ func (r *reader) messages(node NodeID) []Message {
 	for i := 0; i < n && !r.bad; i++ {
 		m := Message{Verb: Verb(r.byte()), Cache: r.string(MaxName), Node: node}
 		keys := r.count(2)
-		if !m.Verb.known() || (keys == 0) != (m.Verb == VerbClear) {
+		if m.Verb == 0 || m.Verb.known() && (keys == 0) != (m.Verb == VerbClear) {
 			r.bad = true
 			break
 		}

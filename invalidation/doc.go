@@ -46,6 +46,11 @@
 //	value, epoch, err := r.Load(ctx)          // epoch 0: nothing was registered yet
 //	epoch, swapped, err := r.Swap(ctx, changed, epoch)
 //
+// # Keys
+//
+// With [Options].Keys frames are signed, and only signed ones count, each once, in the log for which it was signed: a stranger who
+// can publish changes nothing. docs/security.md has the reasoning, what remains possible, and how a fleet gets its first key.
+//
 // # Guarantees
 //
 //   - A handler hears the messages of its cache in the order of the log, from one goroutine, own ones included and marked.

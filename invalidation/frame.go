@@ -10,12 +10,14 @@ import (
 //	version  1  frameVersion; another one is not read
 //	flags    1  none defined; a bit that is set is not understood, and the frame not read
 //	node    16  who sent it
-//	auth   1+n  length and bytes of an authentication code over all else; length 0 until there is one
+//	auth   1+n  length and bytes of an authentication code, seal.go; length 0 in a frame that is not signed
 //	kind     1  one of those below
-//	body
+//	body        and whatever a later version puts behind it, which is not read
 //
-// A frame that is not understood counts as lost: where it stood in the log there is a gap, and receivers flush. So a node of
-// an older version stays coherent beside newer ones.
+// Versions side by side: what a node does not understand must not be passed over. A verb that it does not know costs that cache a
+// flush. A kind, a version or a flag that it does not know counts as lost: where the frame stands in the log there is a gap, and
+// receivers flush. Fields behind a body must be such that whoever does not read them stays right. testdata holds frames of every
+// version there was, which all later ones read.
 const (
 	frameMagic0, frameMagic1 = 's', 'B'
 	frameVersion             = 1
@@ -25,6 +27,7 @@ const (
 	frameHeartbeat = 2 // number, applied position, count, then of each cache: name, fingerprint; then, if it is told, the bound
 	frameHint      = 3 // topic
 	frameRegister  = 4 // name of a register that has changed
+	maxKind        = 5 // above all
 )
 
 // heartbeat is the body of a heartbeat frame. Its own place in the log is the head that it carries.
@@ -80,7 +83,7 @@ type packer struct {
 	count uint64
 }
 
-const maxBody = MaxFrame - frameHeader - binary.MaxVarintLen64
+const maxBody = MaxFrame - frameHeader - sealSize - binary.MaxVarintLen64
 
 // add packs a message that was validated.
 func (p *packer) add(m Message) {

@@ -28,7 +28,7 @@ func TestMessagesSurviveTheWire(t *testing.T) {
 	if len(frames) != 1 {
 		t.Fatalf("%d frames, want one for all", len(frames))
 	}
-	c, err := decode(frames[0])
+	c, err := decode(frames[0], nil, true)
 	if err != nil || c.node != node || !reflect.DeepEqual(c.messages, want) {
 		t.Fatalf("decoded %v, %v", c, err)
 	}
@@ -48,7 +48,7 @@ func TestManyKeysAreSplitIntoFramesWithinTheBound(t *testing.T) {
 		if len(frame) > MaxFrame {
 			t.Errorf("a frame of %d bytes", len(frame))
 		}
-		c, err := decode(frame)
+		c, err := decode(frame, nil, true)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -72,14 +72,18 @@ func TestWhatIsNotUnderstoodIsRefused(t *testing.T) {
 		b[at] = to
 		return b
 	}
-	for name, frame := range map[string][]byte{
-		"nothing": nil, "magic": change(0, 'x'), "version": change(2, 2), "flags": change(3, 1), "authentication": change(20, 200),
-		"kind": change(21, 9), "verb": change(23, 99), "a byte more": append(append([]byte(nil), good...), 0),
-		"a byte less": good[:len(good)-1], "too large": make([]byte, MaxFrame+1),
-		"many keys": append(append([]byte(nil), good[:26]...), 0xff, 0xff, 0xff, 0xff, 0x0f),
+	for name, c := range map[string]struct {
+		frame []byte
+		want  error
+	}{
+		"nothing": {nil, errFrame}, "magic": {change(0, 'x'), errFrame}, "version": {change(2, 2), errTooNew}, "flags": {change(3, 1), errTooNew},
+		"authentication": {change(20, 200), errFrame}, "kind": {change(21, 9), errTooNew}, "no kind": {change(21, 0), errFrame},
+		"no verb": {change(23, 0), errFrame}, "keys with a clear": {change(23, byte(VerbClear)), errFrame},
+		"a byte less": {good[:len(good)-1], errFrame}, "too large": {make([]byte, MaxFrame+1), errFrame},
+		"many keys": {append(append([]byte(nil), good[:26]...), 0xff, 0xff, 0xff, 0xff, 0x0f), errFrame},
 	} {
-		if c, err := decode(frame); !errors.Is(err, errFrame) {
-			t.Errorf("%s: decoded %v, %v", name, c, err)
+		if got, err := decode(c.frame, nil, true); !errors.Is(err, c.want) {
+			t.Errorf("%s: decoded %v, %v, want %v", name, got, err, c.want)
 		}
 	}
 	for _, m := range []Message{{}, {Verb: VerbClear, Keys: []string{"k"}}, {Verb: VerbTag}, {Verb: VerbInvalidate, Keys: []string{""}},
@@ -98,7 +102,7 @@ func FuzzFrame(f *testing.F) {
 	f.Add(encodeHeartbeat(NodeID{7}, heartbeat{number: 3, applied: Position{Incarnation{9}, 300}, caches: []fingerprint{{"c", "v1"}}, bound: 3000}))
 	f.Add([]byte("sB\x01\x00aaaaaaaaaaaaaaaa\x00\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"))
 	f.Fuzz(func(t *testing.T, frame []byte) {
-		c, err := decode(frame)
+		c, err := decode(frame, nil, true)
 		if err != nil {
 			return
 		}
@@ -120,7 +124,7 @@ func FuzzFrame(f *testing.F) {
 			}
 			again = p.frames[0]
 		}
-		if d, err := decode(again); err != nil || !reflect.DeepEqual(c, d) {
+		if d, err := decode(again, nil, true); err != nil || !reflect.DeepEqual(c, d) {
 			t.Fatalf("%v became %v, %v", c, d, err)
 		}
 	})

@@ -32,4 +32,6 @@ const (
 	FlushGap = "gap"
 	// FlushIncarnation: the log is another one than before.
 	FlushIncarnation = "incarnation"
+	// FlushVerb: a message for this cache, and no other, has a verb of a later version.
+	FlushVerb = "verb"
 )

@@ -120,8 +120,12 @@ func (b *Bus) heartbeats() {
 		case <-b.poke: // who asked gets the one that is sent now
 		default:
 		}
-		if _, err := b.beat(b.ctx); err == nil {
+		if b.signer.mute() { // the subscription, which tells of the log, asks for a heartbeat
+		} else if _, at, err := b.beat(b.ctx); err == nil {
 			failing = false
+			if b.signer.strays(at, b.Position()) {
+				b.transport.Reconnect() // signed frames do not tell which log is the right one
+			}
 		} else if b.ctx.Err() == nil && !failing {
 			failing = true
 			b.emit(Event{Kind: EventUnavailable, Err: err})
@@ -148,8 +152,9 @@ func (b *Bus) heartbeats() {
 	}
 }
 
-// beat appends one heartbeat to the log. A server that does not take it within the bound will not make anybody trusted.
-func (b *Bus) beat(ctx context.Context) (number uint64, err error) {
+// beat appends one heartbeat to the log, and tells where. A server that does not take it within the bound will not make anybody
+// trusted.
+func (b *Bus) beat(ctx context.Context) (number uint64, at Position, err error) {
 	ctx, cancel := context.WithTimeout(ctx, b.smallestBound())
 	defer cancel()
 	h := heartbeat{applied: b.Position(), bound: b.largestBound()}
@@ -157,8 +162,8 @@ func (b *Bus) beat(ctx context.Context) (number uint64, err error) {
 		h.caches = append(h.caches, fingerprint{name: a.name, print: a.fingerprint})
 	}
 	h.number = b.beats.begin()
-	_, err = b.transport.Publish(ctx, [][]byte{encodeHeartbeat(b.node, h)})
-	return h.number, err
+	at, _, err = b.send(ctx, [][]byte{encodeHeartbeat(b.node, h)}, h.applied)
+	return h.number, at, err
 }
 
 // echo trusts, if a heartbeat of this node came back that was sent after the last flush: all that the log took before it
@@ -168,6 +173,7 @@ func (b *Bus) echo(number uint64) {
 	if !known {
 		return
 	}
+	b.guard.echoed(sent)
 	b.count.lag.Store(int64(time.Since(sent)))
 	b.echoes.signal(anyEcho)
 	if !trusted {

@@ -91,7 +91,11 @@ func (b *Bus) sendHints() {
 			return
 		case topic := <-b.outgoing:
 			ctx, cancel := context.WithTimeout(b.ctx, hintTimeout)
-			if err := b.transport.Hint(ctx, encodeHint(b.node, topic)); err != nil {
+			frame, err := b.signer.one(encodeHint(b.node, topic), b.Position())
+			if err == nil {
+				err = b.transport.Hint(ctx, frame)
+			}
+			if err != nil {
 				b.count.hintsLost.Add(1)
 			}
 			cancel()

@@ -176,5 +176,6 @@ func (b *Bus) sayLeaving() {
 	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
 	defer cancel()
 	// On an error it counts for a bound more. A bound of none would be one that is not told.
-	_, _ = b.transport.Publish(ctx, [][]byte{encodeHeartbeat(b.node, heartbeat{number: b.beats.begin(), applied: b.Position(), bound: 1})})
+	last := encodeHeartbeat(b.node, heartbeat{number: b.beats.begin(), applied: b.Position(), bound: 1})
+	_, _, _ = b.send(ctx, [][]byte{last}, b.Position())
 }

@@ -12,7 +12,7 @@ func TestABoundThatIsNotToldIsTheDefault(t *testing.T) {
 		var n nodes
 		n.missed(Incarnation{1})
 		began := time.Now()
-		old, err := decode(encodeHeartbeat(NodeID{7}, heartbeat{number: 1, applied: Position{Incarnation{1}, 4}}))
+		old, err := decode(encodeHeartbeat(NodeID{7}, heartbeat{number: 1, applied: Position{Incarnation{1}, 4}}), nil, true)
 		if err != nil || old.heartbeat.bound != 0 {
 			t.Fatalf("a heartbeat of an older version is %v, %v", old.heartbeat, err)
 		}

@@ -24,6 +24,15 @@ type Options struct {
 	// between two of them. Default, also for a negative value: a fifth of the smallest attached bound.
 	Heartbeat time.Duration
 
+	// Keys authenticate all that travels: frames are signed under the first key of the ring, and only those count that are signed
+	// under one of its keys. A frame counts once, in the log for which it was signed; docs/security.md says what that prevents.
+	// All nodes of a fleet need a key that the others accept; see AcceptUnsigned. Default: frames are neither signed nor checked.
+	Keys *Keyring
+
+	// AcceptUnsigned makes unsigned frames count beside signed ones, for the time in which a fleet is given its first key: until
+	// all nodes have one. Whoever can publish can invalidate meanwhile. It means nothing without Keys. Default: they do not count.
+	AcceptUnsigned bool
+
 	// OnEvent is told what happens, in order, from goroutines of the bus: it must not block, nor close the bus.
 	// Default: nobody.
 	OnEvent func(Event)
@@ -40,17 +49,21 @@ const (
 	EventUnavailable
 	// EventSilence: nothing this node sent came back for as long as the smallest bound; the subscription is replaced.
 	EventSilence
-	// EventDropped: a frame could not be read, and counts as lost.
+	// EventDropped: Frames frames that Node says it sent, or others, did not count, for one of the Drop… reasons. Told once a
+	// second at most for each reason.
 	EventDropped
 	// EventMismatch: Node attached Cache with another fingerprint; reported once for each node and fingerprint.
 	EventMismatch
 	// EventReplay: Frames frames were missed and had again, for the Reason for which caches would have been flushed.
 	EventReplay
+	// EventUnauthenticated is EventDropped for frames that are not signed under a key of the ring: a stranger's, or those of a node
+	// that has no key, or another.
+	EventUnauthenticated
 )
 
 var eventNames = map[EventKind]string{
 	EventFlush: "flush", EventUnavailable: "unavailable", EventSilence: "silence", EventDropped: "dropped",
-	EventMismatch: "mismatch", EventReplay: "replay",
+	EventMismatch: "mismatch", EventReplay: "replay", EventUnauthenticated: "unauthenticated",
 }
 
 // String is the kind's name.

@@ -16,7 +16,7 @@ func (b *Bus) Ping(ctx context.Context) (err error) {
 	defer leave(&err)
 	echo, stop := b.echoes.watch(anyEcho)
 	defer stop()
-	number, err := b.beat(ctx)
+	number, _, err := b.beat(ctx)
 	if err != nil {
 		return err
 	}

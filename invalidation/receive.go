@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/strata-cache/strata/internal/jitter"
@@ -62,31 +63,51 @@ func (b *Bus) deliver(t *tracker, d Delivery) {
 		b.settle(t, t.subscribe(d.Position))
 		b.beatSoon()
 	case Hint:
-		c, err := decode(d.Frame)
-		if err != nil || c.kind != frameHint {
-			b.drop(err)
-			return
-		}
-		if c.node != b.node { // Wake has told this node already
-			b.hints.signal(c.topic)
-		}
+		b.hint(t, d.Frame)
 	case Frame:
 		b.frame(t, d)
 	}
 }
 
-// frame acts on an entry of the log.
+// hint acts on a frame without a position.
+func (b *Bus) hint(t *tracker, frame []byte) {
+	c, err := b.decode(frame)
+	if err == nil && c.kind != frameHint {
+		err = fmt.Errorf("%w: kind %d where a hint was due", errFrame, c.kind)
+	}
+	if err == nil {
+		err = b.guard.judge(&c, Position{Incarnation: t.at.Incarnation, N: math.MaxUint64})
+	}
+	if err != nil {
+		b.drop(c.node, err)
+		return
+	}
+	b.guard.mark(&c, t.at)
+	if c.node != b.node { // Wake has told this node already
+		b.hints.signal(c.topic)
+	}
+}
+
+// frame acts on an entry of the log. What does not count leaves the tracker where it is: if it does stand in the log, it is a gap to
+// the next one.
 func (b *Bus) frame(t *tracker, d Delivery) {
 	v := t.judge(d.Position)
 	if v.ignore {
 		b.count.duplicates.Add(1)
 		return
 	}
-	c, err := decodeEntry(d.Frame)
+	c, err := b.decodeEntry(d.Frame)
+	if err == nil {
+		err = b.guard.judge(&c, d.Position)
+	}
+	if err == nil && c.seal.signed && (!t.subscribed || t.foreign(d.Position)) {
+		err = fmt.Errorf("%w: at %v", errUnproven, d.Position) // which log is the right one is what a subscription tells
+	}
 	if err != nil {
-		b.drop(err) // the tracker stays: to the next frame this one is a gap
+		b.drop(c.node, err)
 		return
 	}
+	b.guard.mark(&c, t.at)
 	if v.reason == FlushGap {
 		b.count.gaps.Add(1)
 	}
@@ -102,13 +123,32 @@ func (b *Bus) frame(t *tracker, d Delivery) {
 	b.apply(t, c)
 }
 
+func (b *Bus) decode(frame []byte) (content, error) {
+	return decode(frame, b.guard.ring, b.guard.unsigned)
+}
+
 // decodeEntry decodes what stands in the log.
-func decodeEntry(frame []byte) (content, error) {
-	c, err := decode(frame)
+func (b *Bus) decodeEntry(frame []byte) (content, error) {
+	c, err := b.decode(frame)
 	if err == nil && c.kind == frameHint {
 		err = fmt.Errorf("%w: a hint has no place in the log", errFrame)
 	}
 	return c, err
+}
+
+// reapply acts on the frame after the tracker's position as it was read from the log, which may hold what does not count.
+func (b *Bus) reapply(t *tracker, c content) {
+	next := t.at
+	next.N++
+	if err := b.guard.judge(&c, next); err != nil {
+		if !errors.Is(err, errUnproven) || !b.guard.doubtful(&c) {
+			b.drop(c.node, err)
+			b.advance(t)
+			return
+		}
+	}
+	b.guard.mark(&c, t.at)
+	b.apply(t, c)
 }
 
 // apply acts on the frame after the tracker's position.
@@ -120,16 +160,20 @@ func (b *Bus) apply(t *tracker, c content) {
 	b.dispatch.Lock()
 	attached := b.attachments()
 	for _, m := range c.messages {
-		if a := attached[m.Cache]; a != nil {
+		a := attached[m.Cache]
+		switch {
+		case a == nil:
+		case m.Verb.known():
 			a.handler.Apply(next, own, m)
+		default:
+			a.handler.Flush(FlushVerb)
+			b.count.flushed(FlushVerb)
 		}
 	}
 	if c.kind == frameHeartbeat && !own {
 		b.compare(c.node, c.heartbeat.caches, attached)
 	}
 	b.dispatch.Unlock()
-	t.advance()
-	b.applied(t.at)
 	switch {
 	case c.kind == frameRegister:
 		b.changes.signal(c.topic)
@@ -139,6 +183,13 @@ func (b *Bus) apply(t *tracker, c content) {
 		b.nodes.heard(c.node, c.heartbeat, b.beats.last())
 		b.echoes.signal(anyEcho)
 	}
+	b.advance(t)
+}
+
+// advance moves past the frame after the tracker's position, which was acted on.
+func (b *Bus) advance(t *tracker) {
+	t.advance()
+	b.applied(t.at)
 	if number := t.due(); number > 0 {
 		b.echo(number)
 	}
@@ -159,15 +210,6 @@ func (b *Bus) flush(reason string, failed error) {
 	b.beats.forget()
 	b.count.flushed(reason)
 	b.emit(Event{Kind: EventFlush, Reason: reason, Err: failed})
-}
-
-// drop counts a frame that cannot be used.
-func (b *Bus) drop(err error) {
-	b.count.dropped.Add(1)
-	if err == nil { // a frame of the log where a hint was due
-		err = errFrame
-	}
-	b.emit(Event{Kind: EventDropped, Err: err})
 }
 
 // compare looks for other nodes that attached one of our names with other options.

@@ -172,7 +172,10 @@ func (r *Registry) Changed() (signal <-chan struct{}, stop func()) {
 // write changes the register above all that this node has seen, and remembers it. w.Value must not be changed until it returns.
 func (r *Registry) write(ctx context.Context, w RegisterWrite) (epoch uint64, written bool, err error) {
 	w.Above = r.seen().Epoch
-	w.Frame = encodeRegister(r.bus.node, r.name)
+	frame := encodeRegister(r.bus.node, r.name)
+	if w.Frame, err = r.bus.signer.one(frame, r.bus.Position()); err != nil {
+		return 0, false, err
+	}
 	epoch, written, err = r.keeper.WriteRegister(ctx, r.name, w)
 	if err != nil || !written {
 		return 0, false, err
@@ -181,7 +184,10 @@ func (r *Registry) write(ctx context.Context, w RegisterWrite) (epoch uint64, wr
 		return 0, false, fmt.Errorf("the transport gave epoch %d after %d and %d", epoch, w.Epoch, w.Above)
 	}
 	r.saw(Registered{Value: w.Value, Epoch: epoch, Since: cmp.Or(w.Since, epoch)})
-	return epoch, true, nil
+	if r.bus.signer.ring != nil { // which log took the first frame nobody has said, and a signature counts in one only
+		_, err = r.bus.append(ctx, [][]byte{frame})
+	}
+	return epoch, err == nil, err
 }
 
 // seen returns the newest that this node has seen. Nobody changes its value.

@@ -14,8 +14,9 @@ type Stats struct {
 	Announced, Published uint64
 	// Received counts frames applied, heartbeats and own ones included; Duplicates frames that were known already.
 	Received, Duplicates uint64
-	// Dropped counts frames that could not be read. In the log each is a gap.
-	Dropped uint64
+	// Dropped counts frames that did not count, DroppedBy the same by Drop… reason.
+	Dropped   uint64
+	DroppedBy map[string]uint64
 	// Gaps counts skipped positions seen, Subscriptions the subscriptions begun, Reconnects those replaced for silence.
 	Gaps, Subscriptions, Reconnects uint64
 	// Replays counts the times that what was missed was had again, Replayed its frames. They count as Received, too.
@@ -36,10 +37,11 @@ type Stats struct {
 
 // counters are the running totals of a bus.
 type counters struct {
-	announced, published, received, duplicates, dropped atomic.Uint64
-	gaps, subscriptions, reconnects, replays, replayed  atomic.Uint64
-	trusted, hintsLost, mismatches                      atomic.Uint64
-	lag                                                 atomic.Int64
+	announced, published, received, duplicates         atomic.Uint64
+	dropped                                            [len(dropReasons)]atomic.Uint64
+	gaps, subscriptions, reconnects, replays, replayed atomic.Uint64
+	trusted, hintsLost, mismatches                     atomic.Uint64
+	lag                                                atomic.Int64
 
 	// mu guards flushes.
 	mu      sync.Mutex
@@ -60,10 +62,16 @@ func (b *Bus) Stats() Stats {
 	c := &b.count
 	s := Stats{
 		Position: b.Position(), Announced: c.announced.Load(), Published: c.published.Load(), Received: c.received.Load(),
-		Duplicates: c.duplicates.Load(), Dropped: c.dropped.Load(), Gaps: c.gaps.Load(),
+		Duplicates: c.duplicates.Load(), DroppedBy: map[string]uint64{}, Gaps: c.gaps.Load(),
 		Replays: c.replays.Load(), Replayed: c.replayed.Load(), Subscriptions: c.subscriptions.Load(), Reconnects: c.reconnects.Load(), Trusted: c.trusted.Load(),
 		HintsLost: c.hintsLost.Load(), Mismatches: c.mismatches.Load(), Lag: time.Duration(c.lag.Load()),
 		Flushes: map[string]uint64{}, EchoAge: -1,
+	}
+	for i, reason := range dropReasons {
+		if n := c.dropped[i].Load(); n > 0 {
+			s.Dropped += n
+			s.DroppedBy[reason] = n
+		}
 	}
 	if last := b.beats.last(); !last.IsZero() {
 		s.EchoAge = time.Since(last)

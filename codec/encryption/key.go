@@ -2,21 +2,16 @@ package encryption
 
 import (
 	"crypto/cipher"
-	"encoding/base64"
-	"encoding/hex"
 	"fmt"
 	"io"
 	"log/slog"
-	"regexp"
-	"strings"
 
+	"github.com/strata-cache/strata/internal/secret"
 	"golang.org/x/crypto/chacha20poly1305"
 )
 
 // KeySize is the length of a key in bytes.
 const KeySize = chacha20poly1305.KeySize
-
-var idForm = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
 // A Key is a secret with an id. However it is printed or logged, it shows the id alone. The zero Key is none.
 type Key struct {
@@ -30,17 +25,17 @@ type Key struct {
 // NewKey makes a key of KeySize secret bytes, which it copies. They must be random: neither a password nor a hash of
 // one. The id has 1 to 64 letters, digits, '.', '_' or '-'; it is stored with every record, and is never used for
 // another secret.
-func NewKey(id string, secret []byte) (Key, error) {
-	if !idForm.MatchString(id) {
-		return Key{}, fmt.Errorf("encryption: key %q: the id must be 1 to 64 letters, digits, '.', '_' or '-'", id)
+func NewKey(id string, key []byte) (Key, error) {
+	if err := secret.CheckID(id); err != nil {
+		return Key{}, fmt.Errorf("encryption: %w", err)
 	}
-	if len(secret) != KeySize {
-		return Key{}, fmt.Errorf("encryption: key %q: %d bytes, must be %d", id, len(secret), KeySize)
+	if len(key) != KeySize {
+		return Key{}, fmt.Errorf("encryption: key %q: %d bytes, must be %d", id, len(key), KeySize)
 	}
-	if repeats(secret) {
-		return Key{}, fmt.Errorf("encryption: key %q: all bytes are the same: it must be random", id)
+	if err := secret.CheckRandom(id, key); err != nil {
+		return Key{}, fmt.Errorf("encryption: %w", err)
 	}
-	aead, err := chacha20poly1305.NewX(secret)
+	aead, err := chacha20poly1305.NewX(key)
 	if err != nil {
 		return Key{}, fmt.Errorf("encryption: key %q: %w", id, err)
 	}
@@ -50,28 +45,11 @@ func NewKey(id string, secret []byte) (Key, error) {
 // ParseKey is NewKey of a secret in words: 64 hexadecimal digits, or base64, of either alphabet, with or without padding.
 // Space around it is ignored, so that it can be read from a file.
 func ParseKey(id, text string) (Key, error) {
-	text = strings.TrimSpace(text)
-	if len(text) == hex.EncodedLen(KeySize) {
-		if secret, err := hex.DecodeString(text); err == nil {
-			return NewKey(id, secret)
-		}
+	key, err := secret.Parse(id, text, KeySize)
+	if err != nil {
+		return Key{}, fmt.Errorf("encryption: %w", err)
 	}
-	plain := strings.NewReplacer("-", "+", "_", "/").Replace(strings.TrimRight(text, "="))
-	secret, err := base64.RawStdEncoding.Strict().DecodeString(plain)
-	if err != nil || len(secret) != KeySize { // err quotes what it found
-		return Key{}, fmt.Errorf("encryption: key %q: %d characters that are not %d bytes in base64 or hexadecimal", id, len(text), KeySize)
-	}
-	return NewKey(id, secret)
-}
-
-// repeats reports whether secret is one byte, over and over.
-func repeats(secret []byte) bool {
-	for _, b := range secret {
-		if b != secret[0] {
-			return false
-		}
-	}
-	return true
+	return NewKey(id, key)
 }
 
 // ID returns the key's id.

@@ -86,12 +86,20 @@ func (h *Hub) Drop(n int) {
 func (h *Hub) Cut() { h.change(func() {}) }
 
 // Restart is Cut by a server that lost its data, registers included: another incarnation, from zero.
-func (h *Hub) Restart() {
-	h.change(func() {
-		h.head, h.recent = invalidation.Position{}, nil
-		clear(h.registers)
-		_, _ = rand.Read(h.head.Incarnation[:])
-	})
+func (h *Hub) Restart() { h.change(h.loseLocked) }
+
+// Lose is Restart without a cut: subscriptions stay, as on a server whose data somebody deletes, and hear the new log.
+func (h *Hub) Lose() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.loseLocked()
+}
+
+// loseLocked begins another incarnation; h.mu must be held.
+func (h *Hub) loseLocked() {
+	h.head, h.recent = invalidation.Position{}, nil
+	clear(h.registers)
+	_, _ = rand.Read(h.head.Incarnation[:])
 }
 
 // Stop makes the hub unreachable: every call fails with invalidation.ErrUnavailable.
