@@ -5,7 +5,7 @@
 //
 //   - package tier, the front door: [github.com/strata-cache/strata/tier];
 //   - one of backend/redis, backend/memcached, backend/hazelcast and backend/memory for the remote tier;
-//   - one of invalidation/redisbus, invalidation/hazelcastbus and invalidation/membus for the bus;
+//   - one of invalidation/redisbus, invalidation/hazelcastbus, invalidation/memcachedbus and invalidation/membus for the bus;
 //   - package policy, which says how a cache relates to its source;
 //   - or package config, which makes all of these from a file.
 //

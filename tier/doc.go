@@ -2,7 +2,7 @@
 //
 //	products, err := tier.New("products", &tier.Options[int64, Product]{
 //		Remote: store, // redis.Open, memcached.Open, hazelcast.Open or memory.New
-//		Bus:    bus,   // redisbus.New, hazelcastbus.New, or membus
+//		Bus:    bus,   // redisbus.New, hazelcastbus.New, memcachedbus.New, or membus
 //		TTL:    10 * time.Minute,
 //		Policy: policy.CacheAside[int64, Product](loader),
 //	})

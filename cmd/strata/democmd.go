@@ -72,7 +72,7 @@ func newDemo(s streams) *cobra.Command {
 	flags := cmd.Flags()
 	flags.SortFlags = false
 	flags.StringVarP(&f.backend, "backend", "b", "", "URL of the remote tier (default $STRATA_BACKEND, or memory://)")
-	flags.StringVar(&f.bus, "bus", "", "URL of the bus, redis://… or hazelcast://… (default $STRATA_BUS, or the backend if that is Redis or Hazelcast, or memory)")
+	flags.StringVar(&f.bus, "bus", "", "URL of the bus, redis://…, hazelcast://… or memcached://… (default $STRATA_BUS, or the backend if that is a server, or memory)")
 	flags.IntVarP(&f.nodes, "nodes", "n", 3, "nodes")
 	flags.BoolVar(&f.processes, "processes", false, "make each node a process (default unless the backend is memory://)")
 	flags.DurationVarP(&f.duration, "duration", "d", 5*time.Second, "how long to read")
@@ -110,8 +110,6 @@ func (f *demoFlags) validate() error {
 	switch {
 	case f.processes && schemeOf(f.backend) == "memory":
 		problems = append(problems, errors.New("--processes needs a backend that processes can share, not memory://"))
-	case f.processes && f.bus == "":
-		problems = append(problems, errors.New("processes need a bus: give --bus redis://…, or --processes=false"))
 	case f.bus != "" && !carriesBus(f.bus):
 		problems = append(problems, fmt.Errorf("--bus %s: a bus is %s", redact(f.bus), busForms))
 	}

@@ -14,10 +14,12 @@ import (
 	"github.com/strata-cache/strata/codec/encryption"
 	"github.com/strata-cache/strata/config"
 	"github.com/strata-cache/strata/internal/hazelcastconn"
+	"github.com/strata-cache/strata/internal/memcachedconn"
 	"github.com/strata-cache/strata/internal/redisconn"
 	"github.com/strata-cache/strata/invalidation"
 	"github.com/strata-cache/strata/invalidation/hazelcastbus"
 	"github.com/strata-cache/strata/invalidation/membus"
+	"github.com/strata-cache/strata/invalidation/memcachedbus"
 	"github.com/strata-cache/strata/invalidation/redisbus"
 )
 
@@ -44,7 +46,13 @@ func drivers() config.Drivers {
 		}
 		return hazelcastbus.Open(ctx, url, nil)
 	}
-	for _, scheme := range []string{"memcached", "memcacheds"} {
+	for _, scheme := range memcachedconn.Schemes() {
+		d.Buses[scheme] = func(ctx context.Context, url string, share config.Client) (*invalidation.Bus, error) {
+			if share != nil {
+				return memcachedbus.New(share, nil)
+			}
+			return memcachedbus.Open(ctx, url, nil)
+		}
 		d.Pools[scheme] = func(ctx context.Context, url string, members *invalidation.Registry) (*backend.Store, error) {
 			return memcached.Open(ctx, url, &memcached.Options{Membership: members})
 		}

@@ -26,7 +26,6 @@ func TestCommandsThatMustFailSayWhyAndExitWithTheirCode(t *testing.T) {
 		{2, "duration is 0s", "demo --duration 0s"},
 		{2, "unknown command", "demo extra"},
 		{2, "not memory://", "demo --processes"},
-		{2, "processes need a bus", "demo --backend memcached://localhost:1"},
 		{2, "a bus is redis", "demo --bus http://user:hunter2@host"},
 		{2, "which backend", "bench"},
 		{2, "memory", "bench --backend nosuch://user:hunter2@host"},

@@ -10,9 +10,11 @@ import (
 
 	"github.com/strata-cache/strata/backend"
 	"github.com/strata-cache/strata/internal/hazelcastconn"
+	"github.com/strata-cache/strata/internal/memcachedconn"
 	"github.com/strata-cache/strata/internal/redisconn"
 	"github.com/strata-cache/strata/invalidation"
 	"github.com/strata-cache/strata/invalidation/hazelcastbus"
+	"github.com/strata-cache/strata/invalidation/memcachedbus"
 	"github.com/strata-cache/strata/invalidation/redisbus"
 )
 
@@ -39,18 +41,21 @@ func openBus(ctx context.Context, rawURL string) (*invalidation.Bus, error) {
 	case schemeOf(rawURL) == hazelcastconn.Scheme:
 		b, err := hazelcastbus.Open(ctx, rawURL, nil)
 		return b, usage(err)
+	case slices.Contains(memcachedconn.Schemes(), schemeOf(rawURL)):
+		b, err := memcachedbus.Open(ctx, rawURL, nil)
+		return b, usage(err)
 	}
 	b, err := redisbus.Open(ctx, rawURL, nil)
 	return b, usage(err)
 }
 
 // busForms are the URLs of buses, for people.
-const busForms = "redis://, redis-sentinel://, redis-cluster://, the same with rediss for TLS, or hazelcast://"
+const busForms = "redis://, redis-sentinel://, redis-cluster://, the same with rediss for TLS, hazelcast://, memcached:// or memcacheds://"
 
 // carriesBus reports whether a URL is of servers that can carry a bus.
 func carriesBus(rawURL string) bool {
 	scheme := schemeOf(rawURL)
-	return scheme == hazelcastconn.Scheme || slices.Contains(redisconn.Schemes(), scheme)
+	return scheme == hazelcastconn.Scheme || slices.Contains(slices.Concat(redisconn.Schemes(), memcachedconn.Schemes()), scheme)
 }
 
 func schemeOf(rawURL string) string {

@@ -48,6 +48,9 @@ var parameters = urlparam.WithTLS(urlparam.Set[target]{
 	},
 }, func(t *target) *urlparam.TLSFiles { return &t.files })
 
+// Schemes returns the schemes of the URLs that Open takes.
+func Schemes() []string { return []string{scheme, schemeSecure} }
+
 // Parameters returns the names of the URL parameters that Open knows, sorted.
 func Parameters() []string { return parameters.Names() }
 

@@ -173,7 +173,9 @@ func replayRestored(s *suite) {
 		s.Fatalf("the same incarnation after a restart")
 	}
 	s.wantGone("the old incarnation, grown", r, at, p.N)
-	s.wantGone("the new incarnation from before its beginning", r, invalidation.Position{Incarnation: after.Incarnation, N: at.N}, after.N)
+	if after.N > p.N { // the count went on; else every position below is of this incarnation
+		s.wantGone("the new incarnation from before its beginning", r, invalidation.Position{Incarnation: after.Incarnation, N: at.N}, after.N)
+	}
 	s.wantReplay(r, invalidation.Position{Incarnation: after.Incarnation, N: after.N - 1}, after.N, frame("3"))
 }
 

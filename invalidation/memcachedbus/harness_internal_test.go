@@ -1,0 +1,195 @@
+package memcachedbus
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/strata-cache/strata/internal/fault/wire"
+	"github.com/strata-cache/strata/internal/memcachedconn"
+	"github.com/strata-cache/strata/internal/server"
+	"github.com/strata-cache/strata/internal/servertest"
+	"github.com/strata-cache/strata/invalidation"
+)
+
+const patience = 30 * time.Second
+
+// onPort is the URL of the server behind a proxy.
+func onPort(addr string) string { return "memcached://" + addr }
+
+// open is dial by a test that wants the transport closed with it.
+func open(t *testing.T, url string, o Options) *transport {
+	t.Helper()
+	if o.Poll == 0 {
+		o.Poll = 5 * time.Millisecond
+	}
+	tr := dial(t, url, o)
+	t.Cleanup(func() {
+		if err := tr.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	})
+	return tr
+}
+
+// shared returns the URL of the server that all tests use which leave it alone, and a name for a bus there.
+func shared(t *testing.T) (url string, o Options) {
+	t.Helper()
+	return servertest.SharedMemcached(t).URL(), Options{Name: servertest.Key(t)}
+}
+
+// receive returns the next delivery that is no error; the server may be away for a while.
+func receive(t *testing.T, tr *transport) invalidation.Delivery {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for {
+		d, err := tr.Receive(ctx)
+		if err == nil {
+			return d
+		}
+		if !errors.Is(err, invalidation.ErrUnavailable) {
+			t.Fatalf("Receive: %v", err)
+		}
+	}
+}
+
+func subscribed(t *testing.T, tr *transport) invalidation.Position {
+	t.Helper()
+	d := receive(t, tr)
+	if d.Kind != invalidation.Subscribed {
+		t.Fatalf("got %+v, want Subscribed", d)
+	}
+	return d.Position
+}
+
+// wantFrames receives frames that follow each other, after a position.
+func wantFrames(t *testing.T, tr *transport, after invalidation.Position, frames ...string) invalidation.Position {
+	t.Helper()
+	for _, want := range frames {
+		after.N++
+		if d := receive(t, tr); d.Kind != invalidation.Frame || d.Position != after || string(d.Frame) != want {
+			t.Fatalf("got kind %d %.40q at %v, want frame %.40q at %v", d.Kind, d.Frame, d.Position, want, after)
+		}
+	}
+	return after
+}
+
+// anew receives until there is a new subscription, and returns its head.
+func anew(t *testing.T, tr *transport) invalidation.Position {
+	t.Helper()
+	for {
+		if d := receive(t, tr); d.Kind == invalidation.Subscribed {
+			return d.Position
+		}
+	}
+}
+
+// publish appends a frame, again until somebody says that it is there.
+func publish(t *testing.T, tr *transport, frame string) invalidation.Position {
+	t.Helper()
+	for deadline := time.Now().Add(patience); ; {
+		p, err := tr.Publish(t.Context(), [][]byte{[]byte(frame)})
+		if err == nil {
+			return p
+		}
+		if !errors.Is(err, invalidation.ErrUnavailable) || time.Now().After(deadline) {
+			t.Fatalf("Publish: %v", err)
+		}
+	}
+}
+
+// stored returns what the server holds.
+func stored(t *testing.T, tr *transport) found {
+	t.Helper()
+	var f found
+	err := tr.owner.Read(t.Context(), func(s *memcachedconn.Session) (err error) {
+		f, err = tr.read(s)
+		return err
+	})
+	servertest.Require(t, err)
+	return f
+}
+
+// onServer does something with the connection of a transport, by the name of a key.
+func onServer(t *testing.T, tr *transport, key string, do func(s *memcachedconn.Session, key string) error) {
+	t.Helper()
+	servertest.Require(t, tr.owner.Read(t.Context(), func(s *memcachedconn.Session) error {
+		if _, err := s.Get(); err != nil { // a pooled connection may have died
+			return err
+		}
+		return do(s, s.Key(key))
+	}))
+}
+
+// A gate is a proxy that can hold the compare-and-swaps back which come through it.
+type gate struct {
+	*wire.Proxy
+	held chan struct{} // one for each that is held back
+
+	mu   sync.Mutex
+	open chan struct{} // closed: nothing is held back
+}
+
+func newGate(t *testing.T, s *server.Server) *gate {
+	t.Helper()
+	p, err := wire.New(s.Addr())
+	servertest.Require(t, err)
+	g := &gate{Proxy: p, held: make(chan struct{}, 100), open: make(chan struct{})}
+	close(g.open)
+	t.Cleanup(func() { g.release(); p.Close() })
+	p.Set(wire.Fault{Rewrite: func(int) func([]byte) []byte { return g.pass }}, wire.ToServer)
+	return g
+}
+
+func (g *gate) pass(piece []byte) []byte {
+	g.mu.Lock()
+	open := g.open
+	g.mu.Unlock()
+	if bytes.HasPrefix(piece, []byte("cas ")) {
+		select {
+		case <-open:
+		default:
+			g.held <- struct{}{}
+			<-open
+		}
+	}
+	return piece
+}
+
+func (g *gate) hold() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.open = make(chan struct{})
+}
+
+func (g *gate) release() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	select {
+	case <-g.open:
+	default:
+		close(g.open)
+	}
+}
+
+// publishing publishes a frame while the test goes on.
+func publishing(tr *transport, frames ...string) <-chan received {
+	result := make(chan received, 1)
+	bytes := make([][]byte, len(frames))
+	for i, frame := range frames {
+		bytes[i] = []byte(frame)
+	}
+	go func() { // ends with Publish, which is bounded
+		p, err := tr.Publish(context.Background(), bytes)
+		result <- received{invalidation.Delivery{Position: p}, err}
+	}()
+	return result
+}
+
+// large is a frame that the log's item has no room for.
+func large(c string) string { return strings.Repeat(c, recentBytes+1) }
