@@ -21,6 +21,10 @@ type RedisOptions struct {
 	// (append-only file, fsync always). Default: a restarted server is empty.
 	Persist bool
 
+	// KeepFolder keeps the server's folder, which Dir returns, across Restart: what was put there as dump.rdb is loaded.
+	// Default: the folder goes with each run.
+	KeepFolder bool
+
 	// Password is what the default user must authenticate with; it becomes part of the URL. Default "": none.
 	Password string
 
@@ -84,7 +88,7 @@ func redisSpec(o *RedisOptions, further ...string) (spec, error) {
 		port:    opts.Port,
 		startIn: 15 * time.Second,
 		stopIn:  10 * time.Second,
-		keepDir: opts.Persist,
+		keepDir: opts.Persist || opts.KeepFolder,
 		command: func(dir string, port int) ([]string, error) {
 			argv := append([]string{bin}, opts.args(dir, port)...)
 			return append(append(argv, further...), opts.Args...), nil

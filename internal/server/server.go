@@ -109,6 +109,13 @@ func (s *Server) Pid() int {
 	return 0
 }
 
+// Dir is the server's folder, "" while there is none.
+func (s *Server) Dir() string {
+	<-s.turn
+	defer s.release()
+	return s.dir
+}
+
 // Restart starts the server again on its port, after stopping it if it still runs, and waits until it answers. The
 // context bounds the start only, not the life of the server. What it held is lost unless its options say otherwise.
 func (s *Server) Restart(ctx context.Context) error {
