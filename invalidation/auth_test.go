@@ -227,7 +227,7 @@ func TestAStrangerOnTheChannelChangesNothing(t *testing.T) {
 			frames, end := everything(t, hub, keyed(t))
 			end()
 			for _, f := range frames {
-				for i := 0; i < 8*len(f); i += 5 {
+				for i := 0; i < 8*len(f); i += 11 {
 					c := slices.Clone(f)
 					c[i/8] ^= 1 << (i % 8)
 					changed = append(changed, c)

@@ -239,6 +239,6 @@ func TestSimulatedNodesAreNeverTrustedForWhatTheyMissedNorFlushedForWhatTheyCanH
 	})
 	t.Run("with a key and a stranger", func(t *testing.T) {
 		t.Parallel()
-		synctest.Test(t, func(t *testing.T) { play(t, ring, 2_000) })
+		synctest.Test(t, func(t *testing.T) { play(t, ring, 1_000) })
 	})
 }

@@ -17,7 +17,7 @@
 // Options.LogBytes of them. A node that missed some reads just those, which takes one command and costs no flush; where one is
 // not there, it flushes. Each tells its own position, so that neither holes, which nodes leave that keep no frames (as versions
 // before this one did), nor what was kept in another incarnation can be taken for what is asked for. The list stays on the
-// server after the last node, as the counter does.
+// server for three days after the last frame; the counter stays.
 //
 // # The incarnation
 //

@@ -17,7 +17,7 @@ type listener struct {
 	node  *redisconn.Node
 	sub   *redis.PubSub
 	since time.Time             // when it began
-	last  invalidation.Position // of the last frame that was delivered
+	last  invalidation.Position // of the last frame that was delivered, if it says the truth
 }
 
 func newListener(t *transport, n *redisconn.Node) *listener {
@@ -60,10 +60,7 @@ func (l *listener) hear(timeout time.Duration) error {
 	case kind == 0:
 		return nil
 	case kind == invalidation.Frame:
-		if p.Incarnation == l.last.Incarnation && p.N <= l.last.N {
-			return nil // what went before this subscription delivered it
-		}
-		l.last = p
+		l.last = p // as it says: what a stranger publishes may say anything, and is for the bus to judge
 	}
 	l.t.deliver(received{delivery: invalidation.Delivery{Kind: kind, Position: p, Frame: frame}})
 	return nil

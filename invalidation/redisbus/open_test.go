@@ -62,4 +62,8 @@ func TestMistakesAreNamed(t *testing.T) {
 	try("pool_size, protocol", bus, err)
 	bus, err = redisbus.Open(t.Context(), "redis://u:secret@h", &redisbus.Options{Name: "a b"})
 	try("Options.Name", bus, err)
+	o := keyed(t)
+	o.LogFrames = -1
+	bus, err = redisbus.Open(t.Context(), "redis://u:secret@h", o)
+	try("Options.Keys", bus, err)
 }

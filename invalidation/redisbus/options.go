@@ -26,7 +26,8 @@ type Options struct {
 	// missed some: what reaches further back costs such a node a flush. Every heartbeat is a frame too, of some 200 bytes, and
 	// each node sends one in a fifth of its smallest MaxStaleness: the default of 8192 frames is half a minute of 160 nodes at
 	// 3 s, and a quarter of a minute of 100 nodes at 1 s. The bus asks for at most invalidation.MaxReplay frames. All nodes of
-	// a fleet should have the same; of those who differ the smallest counts. A negative LogFrames keeps nothing.
+	// a fleet should have the same; of those who differ the smallest counts. A negative LogFrames keeps nothing, and cannot be
+	// together with Keys.
 	// Default: 8192 frames, 8 MiB.
 	LogFrames, LogBytes int
 }
@@ -53,6 +54,9 @@ func (o *Options) resolve() (Options, error) {
 		if !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_.:", r)) {
 			return out, fmt.Errorf("redisbus: Options.Name is %q: only letters, digits, '-', '_', '.' and ':'", out.Name)
 		}
+	}
+	if out.Keys != nil && out.LogFrames < 0 {
+		return out, fmt.Errorf("redisbus: Options.LogFrames is %d, and Options.Keys is set: what was under way when a node began to listen is told from a replay by the log", out.LogFrames)
 	}
 	if out.LogBytes < 0 || out.LogBytes > maxLogBytes {
 		return out, fmt.Errorf("redisbus: Options.LogBytes is %d: from 0, which is the default, to %d", out.LogBytes, maxLogBytes)

@@ -102,7 +102,8 @@ func (t *transport) listen() (*listener, invalidation.Position, error) {
 }
 
 // succeed makes a subscription that goes on where an old one ends: it begins while that one still hears, and delivers what
-// comes after it. Where that cannot be, or fails, a new one begins as any other does, and the bus sees what it missed.
+// comes after it, and some of what came by that one, which the bus knows. Where that cannot be, or fails, a new one begins as any
+// other does, and the bus sees what it missed; so it does where a frame that is none made the old one seem further than it was.
 func (t *transport) succeed(old *listener) (*listener, error) {
 	next, head, err := t.listen()
 	if err != nil {

@@ -33,7 +33,8 @@ local incarnation = string.sub(redis.sha1hex(nonce .. '/' .. run .. '/' .. repl)
 // frames and bytes; its bytes are counted in the log's hash. Room is made before anything is put into it.
 //
 // Keeping may fail: for want of a permission, or because the key is something else. Then unlogged says why, and the frames are
-// announced all the same: whoever misses one finds a hole, and flushes.
+// announced all the same: whoever misses one finds a hole, and flushes. A bus that nobody uses any more leaves the list for three days,
+// or for good if the user may not let it expire.
 const appendLua = `
 local unlogged = ''
 local function keep(command, ...)
@@ -69,6 +70,7 @@ local function append(channel, mostFrames, mostBytes, from, to)
   end
   if length then
     redis.call('HSET', KEYS[1], 'bytes', bytes)
+    redis.pcall('PEXPIRE', KEYS[2], 259200000)
   end
   return n
 end
