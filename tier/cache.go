@@ -30,9 +30,11 @@ type Cache[K comparable, V any] struct {
 	bus       *invalidation.Attachment // nil: none
 	loader    policy.Loader[K, V]
 
-	epochs epochs
-	trust  atomic.Int64 // until when the bus vouches for local entries, by the clock of mono; neverTrusted before it did
-	muted  atomic.Int64 // until when nothing is kept locally, because another node disagrees about this cache; 0 for never
+	epochs    epochs
+	tags      tagEpochs
+	tagDoubts tagDoubts
+	trust     atomic.Int64 // until when the bus vouches for local entries, by the clock of mono; neverTrusted before it did
+	muted     atomic.Int64 // until when nothing is kept locally, because another node disagrees about this cache; 0 for never
 
 	n    counters
 	hits hits
@@ -41,6 +43,7 @@ type Cache[K comparable, V any] struct {
 	refreshes refreshes
 	writers   writers
 	repairs   repairs
+	marking   marking
 
 	// ctx ends when the cache is closed. life is held by every call that may start something, and waited for by Close.
 	ctx    context.Context
@@ -75,6 +78,7 @@ func New[K comparable, V any](name string, o *Options[K, V]) (*Cache[K, V], erro
 		loader:    opts.Policy.Loader,
 	}
 	c.trust.Store(neverTrusted)
+	c.marking.init(name + "/" + opts.Version + "/markers")
 	c.epochs.init(opts.LocalCost)
 	c.ctx, c.stop = context.WithCancel(context.Background())
 	if opts.LocalCost > 0 {

@@ -12,7 +12,7 @@ import (
 )
 
 // protocol is the version of the rules that nodes of one cache have to share.
-const protocol = 2
+const protocol = 3
 
 // fingerprint names what two nodes must agree on to keep each other coherent.
 func (c *Cache[K, V]) fingerprint() string {
@@ -26,6 +26,9 @@ func (c *Cache[K, V]) fingerprint() string {
 // valid reports whether the local entry e may be served to a read that began at now.
 func (c *Cache[K, V]) valid(e *entry[K, V], now time.Duration) bool {
 	if e.epoch != c.epochs.stripe[e.stripe].Load() || e.gen != c.epochs.gen.Load() || now >= e.expiry {
+		return false
+	}
+	if len(e.slots) > 0 && !c.tags.current(e.slots, e.tagged) {
 		return false
 	}
 	trust := c.trust.Load()
@@ -48,7 +51,11 @@ func (l listener[K, V]) Apply(_ invalidation.Position, own bool, m invalidation.
 			l.c.epochs.bump(l.c.epochs.stripeOf(key))
 		}
 		l.c.n.received.Add(uint64(len(m.Keys)))
-	default: // a clear, tags, or a verb of a later version: all of it is surely enough
+	case invalidation.VerbTag:
+		l.c.tags.bump(slotsOf(m.Keys))
+		l.c.n.received.Add(uint64(len(m.Keys)))
+	default: // a clear, or a verb of a later version: all of it is surely enough
+		l.c.tags.clear()
 		l.c.epochs.flush()
 		l.c.n.received.Add(1)
 	}

@@ -9,7 +9,6 @@ import (
 	"github.com/strata-cache/strata/backend/record"
 	"github.com/strata-cache/strata/codec"
 	"github.com/strata-cache/strata/internal/mono"
-	"github.com/strata-cache/strata/invalidation"
 	"github.com/strata-cache/strata/policy"
 )
 
@@ -56,11 +55,13 @@ func (c *Cache[K, V]) newEntry(w *want[K, V], a policy.Answer[V], l life, opts *
 		expiry:   now + min(l.ttl, c.opts.LocalTTL),
 		epoch:    w.at.epoch,
 		gen:      w.at.gen,
+		tagged:   w.at.tags,
 		bound:    c.boundFrom(w.began),
 	}
 	if opts.tags != nil {
 		e.tags = opts.tags
 	}
+	e.slots = slotsOf(e.tags)
 	if l.soft > 0 {
 		e.fresh = now + l.soft
 	}
@@ -95,13 +96,13 @@ func (c *Cache[K, V]) weigh(e *entry[K, V], encoded int) int64 {
 }
 
 // encode makes the record of e at remoteKey, under a token that it puts into e. It lives l.ttl from now.
-func (c *Cache[K, V]) encode(remoteKey string, e *entry[K, V], l life, pos invalidation.Position) ([]byte, error) {
+func (c *Cache[K, V]) encode(remoteKey string, e *entry[K, V], l life, s stamp) ([]byte, error) {
 	e.token = record.NewToken()
 	now := time.Now()
 	h := record.Header{Version: record.Version, Kind: record.Value, Token: e.token, Expiry: now.Add(l.ttl)}
 	env := codec.Envelope{
 		Created: e.created, Tags: e.tags, Version: e.version, Negative: e.negative,
-		Incarnation: pos.Incarnation, Position: pos.N,
+		Incarnation: s.incarnation, Position: s.n,
 	}
 	if l.soft > 0 {
 		env.SoftExpiry = now.Add(l.soft)
@@ -115,14 +116,14 @@ func (c *Cache[K, V]) encode(remoteKey string, e *entry[K, V], l life, pos inval
 	return b, nil
 }
 
-// decode reads a value record that was found at w.
-func (c *Cache[K, V]) decode(w *want[K, V], h record.Header, body []byte) (*entry[K, V], error) {
+// decode reads a value record that was found at w, and its stamp.
+func (c *Cache[K, V]) decode(w *want[K, V], h record.Header, body []byte) (*entry[K, V], stamp, error) {
 	if h.Kind != record.Value {
-		return nil, &codec.DecodeError{Reason: codec.ReasonVersion, Detail: fmt.Sprintf("a record of kind %d", h.Kind)}
+		return nil, stamp{}, &codec.DecodeError{Reason: codec.ReasonVersion, Detail: fmt.Sprintf("a record of kind %d", h.Kind)}
 	}
 	v, env, err := c.format().Decode(body, c.seal(w.remoteKey, h))
 	if err != nil {
-		return nil, err
+		return nil, stamp{}, err
 	}
 	now, wall := mono.Now(), time.Now()
 	e := &entry[K, V]{
@@ -139,14 +140,19 @@ func (c *Cache[K, V]) decode(w *want[K, V], h record.Header, body []byte) (*entr
 		expiry:   now + min(h.Expiry.Sub(wall), c.opts.LocalTTL),
 		epoch:    w.at.epoch,
 		gen:      w.at.gen,
+		tagged:   w.at.tags,
 		bound:    c.boundFrom(w.began),
 	}
+	if w.marks != nil {
+		e.bound = c.boundFrom(min(w.began, w.marks.began))
+	}
 	e.tags = append(e.tags, env.Tags...)
+	e.slots = slotsOf(e.tags)
 	if !env.SoftExpiry.IsZero() {
 		e.fresh = now + env.SoftExpiry.Sub(wall)
 	}
 	e.cost = c.weigh(e, env.Size)
-	return e, nil
+	return e, stamp{env.Incarnation, env.Position}, nil
 }
 
 func (c *Cache[K, V]) format() codec.Format[V] {

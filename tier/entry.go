@@ -17,6 +17,8 @@ type entry[K comparable, V any] struct {
 	stripe uint32        // of its remote key
 	epoch  uint64        // of that stripe, when its load began
 	gen    uint64        // of the local tier, when its load began
+	tagged uint64        // by the clock of the tagEpochs, when its load began
+	slots  []uint16      // of its tags
 	fresh  time.Duration // until when it is not stale, by the clock of mono
 	expiry time.Duration // until when it is served at all
 	bound  time.Duration // until when it is served without a trusted bus

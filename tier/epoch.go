@@ -36,6 +36,7 @@ func (e *epochs) stripeOf(remoteKey string) uint32 {
 // A moment is the state of the epochs before something was read. What was read may be kept only under it.
 type moment struct {
 	epoch, gen uint64
+	tags       uint64 // by the clock of the tagEpochs
 }
 
 func (e *epochs) at(stripe uint32) moment {

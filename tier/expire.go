@@ -3,7 +3,6 @@ package tier
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/strata-cache/strata/backend/driver"
@@ -60,7 +59,7 @@ func (c *Cache[K, V]) expireLocal(opts *call, w *want[K, V]) {
 	}
 	c.capture(w)
 	c.keep(opts, &entry[K, V]{
-		key: e.key, value: e.value, hash: e.hash, stripe: e.stripe, epoch: w.at.epoch, gen: w.at.gen,
+		key: e.key, value: e.value, hash: e.hash, stripe: e.stripe, epoch: w.at.epoch, gen: w.at.gen, tagged: e.tagged, slots: e.slots,
 		fresh: now, expiry: e.expiry, bound: e.bound, created: e.created, tags: e.tags, version: e.version,
 		cost: e.cost, token: e.token, negative: e.negative, from: e.from,
 	})
@@ -99,11 +98,4 @@ func (c *Cache[K, V]) expireRemote(ctx context.Context, w *want[K, V]) error {
 		}
 	}
 	return errors.Join(ErrUnavailable, errors.New("the key changes faster than it can be expired"))
-}
-
-func clearError(tier string, err error) error {
-	if errors.Is(err, ErrUnsupported) {
-		err = fmt.Errorf("%w; a new Options.Version abandons the whole cache", err)
-	}
-	return &Error{Op: "clear", Tier: tier, Err: err}
 }

@@ -10,7 +10,6 @@ import (
 	"github.com/strata-cache/strata/backend/record"
 	"github.com/strata-cache/strata/internal/mono"
 	"github.com/strata-cache/strata/internal/weaken"
-	"github.com/strata-cache/strata/invalidation"
 	"github.com/strata-cache/strata/policy"
 )
 
@@ -28,13 +27,16 @@ type want[K comparable, V any] struct {
 	// Captured before anything was read.
 	at     moment
 	began  time.Duration
-	pos    invalidation.Position
 	doubts uint64 // raised and settled until then
+
+	marks *markersCopy // by which what was found is judged
+	stamp stamp        // of what is loaded, or set
 
 	held    *entry[K, V]  // a stale value that was found
 	consent driver.Op     // the step by which a loaded value may be stored; without a verb it may not
 	lease   record.Token  // of this fill, if it has one
 	busy    record.Header // of what is at the key, if it is somebody else's turn; zero: unknown
+	dead    bool          // at the key is a value that was invalidated by tag or a Clear
 	down    error         // why the remote tier could not be asked
 
 	// The result.
@@ -53,11 +55,9 @@ func (c *Cache[K, V]) newWant(op string, key K, hash uint64, loader policy.Loade
 // capture notes the moment before anything is read for w.
 func (c *Cache[K, V]) capture(w *want[K, V]) {
 	w.began = mono.Now()
-	if c.bus != nil {
-		w.pos = c.bus.Position()
-	}
 	w.doubts = c.repairs.serial.Load()
 	w.at = c.epochs.at(w.stripe)
+	w.at.tags = c.tags.clock.Load()
 }
 
 // fill is the one path on which values come into the cache: capture, read, lease, load, consent, keep. Its wants have been
@@ -80,6 +80,9 @@ func (c *Cache[K, V]) fill(ctx context.Context, opts *call, wants ...*want[K, V]
 	if len(missing) == 0 {
 		return
 	}
+	for _, w := range missing {
+		w.stamp = c.stamp()
+	}
 	answers := c.load(ctx, missing)
 	c.store(ctx, opts, missing, answers)
 }
@@ -101,8 +104,11 @@ func (c *Cache[K, V]) read(ctx context.Context, opts *call, wants []*want[K, V])
 			keys[i] = w.remoteKey
 		}
 		var again []*want[K, V]
-		for i, found := range c.remote.Get(ctx, keys...) {
-			if w := wants[i]; c.outdated(w) {
+		results, marks := c.getMarked(ctx, false, keys)
+		for i, found := range results {
+			w := wants[i]
+			w.marks = marks
+			if c.outdated(w) {
 				c.capture(w)
 				again = append(again, w)
 			} else {
@@ -132,7 +138,7 @@ func (c *Cache[K, V]) believed(wants []*want[K, V], none bool) []*want[K, V] {
 
 // look decides what a reply of the remote tier means for w.
 func (c *Cache[K, V]) look(ctx context.Context, opts *call, w *want[K, V], found driver.Result) {
-	w.consent, w.busy = driver.Op{}, record.Header{}
+	w.consent, w.busy, w.dead = driver.Op{}, record.Header{}, false
 	if found.Err != nil {
 		if ctx.Err() != nil {
 			w.err = c.ended(ctx, found.Err)
@@ -156,11 +162,15 @@ func (c *Cache[K, V]) look(ctx context.Context, opts *call, w *want[K, V], found
 	if opts.skipRemoteRead {
 		return
 	}
-	e, err := c.decode(w, h, body)
+	e, s, err := c.decode(w, h, body)
 	switch {
 	case err != nil:
 		c.n.cannotDecode(err)
 		c.event(EventUndecodable, w.remoteKey, err)
+	case c.dead(w, s, e.slots):
+		w.dead = true
+		c.capture(w) // what it was is of no account
+		c.n.marked.Add(1)
 	case w.anew && e.stale(mono.Now()):
 		w.held = e
 	default:
@@ -175,6 +185,9 @@ func (c *Cache[K, V]) store(ctx context.Context, opts *call, wants []*want[K, V]
 	var ops []driver.Op
 	var offered []*want[K, V]
 	for i, w := range wants {
+		if weaken.Off(weaken.TagPosition) {
+			w.stamp = c.stamp()
+		}
 		a := answers[i]
 		if a.Err != nil && !errors.Is(a.Err, ErrNotFound) {
 			w.err = c.sourceError(ctx, w, a.Err)
@@ -194,10 +207,10 @@ func (c *Cache[K, V]) store(ctx context.Context, opts *call, wants []*want[K, V]
 			if weaken.Off(weaken.NoBlindLocal) {
 				c.keep(opts, w.entry)
 			}
-		case !c.epochs.current(w.stripe, w.at):
+		case !c.epochs.current(w.stripe, w.at) || !c.tags.current(w.entry.slots, w.at.tags):
 			c.n.refusedFills.Add(1) // invalidated while it was loaded
 		default:
-			b, err := c.encode(w.remoteKey, w.entry, l, w.pos)
+			b, err := c.encode(w.remoteKey, w.entry, l, w.stamp)
 			if errors.Is(err, ErrTooLarge) { // as when the backend says so: the caller has its value, and it is not kept
 				c.n.remoteErrors.Add(1)
 				c.event(EventRemoteError, w.remoteKey, err)
@@ -271,9 +284,9 @@ func (c *Cache[K, V]) keep(opts *call, e *entry[K, V]) {
 	}
 	if weaken.Off(weaken.EpochCheck) {
 		m := c.epochs.at(e.stripe)
-		e.epoch, e.gen = m.epoch, m.gen
+		e.epoch, e.gen, e.tagged = m.epoch, m.gen, c.tags.clock.Load()
 	}
-	if !c.epochs.current(e.stripe, moment{e.epoch, e.gen}) {
+	if !c.epochs.current(e.stripe, moment{epoch: e.epoch, gen: e.gen}) || !c.tags.current(e.slots, e.tagged) {
 		return
 	}
 	if muted := c.muted.Load(); muted != 0 && int64(mono.Now()) < muted {

@@ -85,7 +85,7 @@ func (c *Cache[K, V]) board(ctx context.Context, w *want[K, V], opts *call) *fli
 // joinable reports whether w, a read that begins now, may have the result of f: nothing was invalidated since f began, and nothing
 // that this node could not have heard of yet; and f loads, if w would.
 func (c *Cache[K, V]) joinable(f *flight[K, V], w *want[K, V]) bool {
-	return f.waiters > 0 && (f.w.loader != nil || w.loader == nil) && (c.epochs.current(w.stripe, f.at) &&
+	return f.waiters > 0 && (f.w.loader != nil || w.loader == nil) && (c.epochs.current(w.stripe, f.at) && f.at.tags == c.tags.clock.Load() &&
 		(c.remote == nil && c.bus == nil || c.trusted() || mono.Now()-f.began < c.opts.MaxStaleness/2) || weaken.Off(weaken.JoinCheck))
 }
 

@@ -42,27 +42,28 @@ const (
 // value, nodes would otherwise load one after another.
 const patience = 2
 
-// askLeases takes a lease at each key where nothing is and which is about to be loaded. A lease is the remote tier's consent to
+// askLeases takes a lease at each key where nothing is, or a value that is dead by a marker, and which is about to be loaded. A lease is the remote tier's consent to
 // fill, and unique to this fill: whatever is deleted or written at the key meanwhile takes it away, and with it the right to
 // store what was loaded before that.
 func (c *Cache[K, V]) askLeases(ctx context.Context, opts *call, wants []*want[K, V]) {
 	var ops []driver.Op
 	var asking []*want[K, V]
 	for _, w := range wants {
-		if w.entry != nil || w.err != nil || w.consent.Verb != record.Add {
+		if w.entry != nil || w.err != nil || w.consent.Verb != record.Add && !w.dead {
 			continue
 		}
 		if weaken.Off(weaken.Lease) {
 			continue // the value is put where nothing is
 		}
+		step := record.Step{Verb: w.consent.Verb, Expect: w.consent.Expect, TTL: c.opts.LeaseTTL}
 		w.consent.Verb = 0
 		if w.loader == nil || opts.skipRemoteWrite {
 			w.consent = driver.Op{} // nothing will be stored
 			continue
 		}
 		w.lease = record.NewToken()
-		lease := record.New(record.Header{Kind: record.Lease, Token: w.lease, Expiry: time.Now().Add(c.opts.LeaseTTL)}, nil)
-		ops = append(ops, driver.Op{Key: w.remoteKey, Step: record.Step{Verb: record.Add, Record: lease, TTL: c.opts.LeaseTTL}})
+		step.Record = record.New(record.Header{Kind: record.Lease, Token: w.lease, Expiry: time.Now().Add(c.opts.LeaseTTL)}, nil)
+		ops = append(ops, driver.Op{Key: w.remoteKey, Step: step})
 		asking = append(asking, w)
 	}
 	if len(ops) == 0 {
@@ -79,8 +80,8 @@ func (c *Cache[K, V]) askLeases(ctx context.Context, opts *call, wants []*want[K
 				break // what was found is from before a doubt: look again
 			}
 			c.look(ctx, opts, w, driver.Result{Record: e.Found})
-			if w.consent.Verb == record.Add {
-				w.consent.Verb = 0 // it went away meanwhile: look again
+			if w.consent.Verb == record.Add || w.dead {
+				w.consent.Verb = 0 // it went away meanwhile, or another dead one came: look again
 			}
 		default: // it may be there: it is given back, but it is no consent, as it may also come only after a write
 			if e.Outcome == driver.Unsent {

@@ -236,18 +236,16 @@ func (c *Cache[K, V]) mendEverything(ctx context.Context, r repair) bool {
 	ctx, cancel := context.WithTimeout(ctx, c.opts.LoadTimeout)
 	defer cancel()
 	if r.remote {
-		if c.clearRemote(ctx) != nil {
+		if _, err := c.clear(ctx); err != nil {
 			return false
 		}
+		c.flushOwn()
 		c.repairs.emptied(r)
+	} else if c.announce(ctx, invalidation.VerbClear, nil) != nil {
+		return false
 	}
-	if r.tell {
-		if c.announce(ctx, invalidation.VerbClear, nil) != nil {
-			return false
-		}
-		c.repairs.told(r)
-	}
-	c.epochs.flush()
+	c.repairs.told(r)
+	c.flushOwn()
 	c.n.repaired.Add(1)
 	return true
 }

@@ -2,7 +2,6 @@ package tier
 
 import (
 	"context"
-	"errors"
 
 	"github.com/strata-cache/strata/invalidation"
 	"github.com/strata-cache/strata/policy"
@@ -91,41 +90,4 @@ func (c *Cache[K, V]) begin(op string, keys []K, options []Option) (*call, []*ch
 		c.leave()
 	}
 	return opts, changes, nil
-}
-
-// Clear makes sure that no value of this cache is served again on any node. It lists the remote tier's keys; a backend that
-// cannot answers ErrUnsupported: a new Options.Version abandons a whole cache there.
-func (c *Cache[K, V]) Clear(ctx context.Context) error {
-	if err := c.enter(); err != nil {
-		return err
-	}
-	defer c.leave()
-	c.epochs.flush()
-	defer func() {
-		c.epochs.flush()
-		if c.local != nil {
-			c.local.clear()
-		}
-	}()
-	if err := c.clearRemote(ctx); err != nil {
-		if !errors.Is(err, ErrUnsupported) {
-			c.repairLater(repair{remote: true, tell: true})
-			err = pending(err)
-		}
-		return clearError("remote", err)
-	}
-	if err := c.announce(ctx, invalidation.VerbClear, nil); err != nil {
-		c.repairLater(repair{tell: true})
-		return clearError("bus", pending(err))
-	}
-	return nil
-}
-
-// clearRemote empties the remote tier.
-func (c *Cache[K, V]) clearRemote(ctx context.Context) error {
-	if c.remote == nil {
-		return nil
-	}
-	_, err := c.remote.DeletePrefix(ctx, c.keyPrefix)
-	return err
 }

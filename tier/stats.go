@@ -24,6 +24,7 @@ type Stats struct {
 	Cold         uint64 // reads that did not want to: ErrColdCache
 
 	RemoteErrors  uint64                   // remote reads and writes that failed
+	Marked        uint64                   // remote values found that were invalidated by tag or a Clear: each is a miss
 	Undecodable   uint64                   // remote records that could not be used: each is a miss
 	UndecodableBy [codec.NumReasons]uint64 // of these, those of each codec.Reason
 	Writes        uint64                   // keys set
@@ -43,7 +44,7 @@ type counters struct {
 	remoteHits, misses, staleHits, negativeHits        atomic.Uint64
 	loads, loadErrors, refreshes, refusedFills, fenced atomic.Uint64
 	waited, cold                                       atomic.Uint64
-	remoteErrors, undecodable                          atomic.Uint64
+	remoteErrors, undecodable, marked                  atomic.Uint64
 	undecodableBy                                      [codec.NumReasons]atomic.Uint64
 	writes, invalidated, received, flushes             atomic.Uint64
 	doubts, doubted, repaired                          atomic.Uint64
@@ -88,6 +89,7 @@ func (c *Cache[K, V]) Stats() Stats {
 		Waited:       c.n.waited.Load(),
 		Cold:         c.n.cold.Load(),
 		RemoteErrors: c.n.remoteErrors.Load(),
+		Marked:       c.n.marked.Load(),
 		Undecodable:  c.n.undecodable.Load(),
 		Writes:       c.n.writes.Load(),
 		Invalidated:  c.n.invalidated.Load(),

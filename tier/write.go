@@ -53,6 +53,7 @@ func (c *Cache[K, V]) write(ctx context.Context, verb invalidation.Verb, opts *c
 	}
 	defer unlock()
 
+	c.stampSets(ctx, opts, changes)
 	if able := c.encodable(opts, changes); len(able) > 0 {
 		c.carryOut(ctx, verb, opts, able)
 	}
@@ -147,7 +148,7 @@ func (c *Cache[K, V]) encodable(opts *call, changes []*change[K, V]) []*change[K
 
 // prepare makes the record of what ch sets, for one try.
 func (c *Cache[K, V]) prepare(ch *change[K, V]) (err error) {
-	ch.rec, err = c.encode(ch.w.remoteKey, ch.entry, ch.life, ch.w.pos)
+	ch.rec, err = c.encode(ch.w.remoteKey, ch.entry, ch.life, ch.w.stamp)
 	if most, limited := c.remote.MaxRecord(); err == nil && limited && len(ch.rec) > most {
 		err = fmt.Errorf("a record of %d bytes, and %v stores %d: %w", len(ch.rec), c.remote, most, ErrTooLarge)
 	}

@@ -49,6 +49,10 @@ const (
 	Repair
 	// RepairBypass: until then the keys are read from the source.
 	RepairBypass
+	// TagPosition: a value's stamp is from before its load, not from when it is stored.
+	TagPosition
+	// TagIncarnation: stamps of other markers, as before they were lost, count as too old.
+	TagIncarnation
 
 	mechanisms // their number
 )
@@ -58,6 +62,7 @@ var names = [mechanisms]string{
 	Trust: "trust", TrustGate: "trust-gate", IdentityFlush: "identity-flush",
 	AnnounceAfter: "announce-after", NoBlindLocal: "no-blind-local", KeepFence: "keep-fence",
 	SourceSettle: "source-settle", Renewal: "renewal", Repair: "repair", RepairBypass: "repair-bypass",
+	TagPosition: "tag-position", TagIncarnation: "tag-incarnation",
 }
 
 func (m Mechanism) String() string {
