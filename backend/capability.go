@@ -39,25 +39,26 @@ func (s *Store) count(ctx context.Context, key string, delta int64, ttl time.Dur
 // ErrUnsupported.
 func (s *Store) Scan(ctx context.Context, prefix string, yield func(keys []string) bool) error {
 	ctx, sp := s.beginSteps(ctx, Call{Operation: OpScan})
-	listed := 0
-	err := s.scan(ctx, prefix, func(stored []string) bool {
-		listed += len(stored)
+	count := 0
+	err := s.scan(ctx, listed(s.space, prefix), func(stored []string) bool {
+		count += len(stored)
 		keys := make([]string, len(stored))
 		for i, k := range stored {
 			keys[i] = unescape(strings.TrimPrefix(k, s.space))
 		}
 		return yield(keys)
 	})
-	sp.end(Result{Hits: listed, Err: err})
+	sp.end(Result{Hits: count, Err: err})
 	return err
 }
 
 // DeletePrefix applies the Delete verb to every key that begins with prefix, which spares fences, and returns how many it
-// was applied to. It answers ErrUnsupported as Scan does.
+// was applied to. Where prefix goes on behind a brace, keys go too of which the backend knows no more than what precedes their
+// brace, as they are too long for it: they may begin with prefix. It answers ErrUnsupported as Scan does.
 func (s *Store) DeletePrefix(ctx context.Context, prefix string) (int, error) {
 	ctx, sp := s.beginSteps(ctx, Call{Operation: OpDeletePrefix, Verb: record.Delete})
 	var r Result
-	err := s.scan(ctx, prefix, func(stored []string) bool {
+	err := s.scan(ctx, append(listed(s.space, prefix), shortened(s.space, prefix)...), func(stored []string) bool {
 		effects := s.deleteStored(ctx, stored)
 		for _, e := range effects {
 			r.Outcomes[e.Outcome]++
@@ -89,7 +90,7 @@ func (s *Store) deleteStored(ctx context.Context, stored []string) []driver.Effe
 	return effects
 }
 
-func (s *Store) scan(ctx context.Context, prefix string, yield func(stored []string) bool) error {
+func (s *Store) scan(ctx context.Context, begins []string, yield func(stored []string) bool) error {
 	c, ok := driver.As[driver.Scanner](s.drv)
 	if !ok {
 		return s.unsupported("listing keys")
@@ -100,7 +101,7 @@ func (s *Store) scan(ctx context.Context, prefix string, yield func(stored []str
 		return !ended
 	})
 	var err error
-	for _, begin := range listed(s.space, prefix) {
+	for _, begin := range begins {
 		if err = c.Scan(ctx, begin, step); err != nil || ended {
 			break
 		}

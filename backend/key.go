@@ -61,6 +61,20 @@ func listed(space, prefix string) []string {
 	return begin
 }
 
+// shortened returns how the stored keys begin that may begin with prefix and whose part within the brace was shortened. Which of them
+// do nobody can tell.
+func shortened(space, prefix string) []string {
+	before, inside, ok := strings.Cut(percent(prefix, plain), "{")
+	if !ok || inside == "" || strings.Contains(inside, "}") {
+		return nil
+	}
+	begin := []string{space + before + "{~"}
+	if len(before) > digestLen {
+		begin = append(begin, space+digest(before)+"{~")
+	}
+	return begin
+}
+
 func percent(s string, plain func(byte) bool) string {
 	odd := 0
 	for i := range len(s) {

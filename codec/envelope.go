@@ -29,7 +29,8 @@ type Envelope struct {
 	// Tags are the names under which the value can be invalidated together with others, in the order they were given.
 	Tags []string
 
-	// Incarnation and Position are what this node had applied of the bus before the load began.
+	// Incarnation and Position are what this node knew of the cache's markers before the load began: which invalidations by
+	// tag.
 	Incarnation [16]byte
 	Position    uint64
 

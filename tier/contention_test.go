@@ -178,7 +178,10 @@ func TestALeaseWhoseFateIsUnknownIsGivenBack(t *testing.T) {
 				m := &muddled{Remote: env.Remote}
 				a := tiertest.Node(t, env, "c", &options{Remote: backend.New(m), Policy: aside(s)})
 				b := tiertest.Node(t, env, "c", &options{Policy: aside(s)})
-				time.Sleep(time.Minute) // of the bubble
+				time.Sleep(time.Minute)                              // of the bubble
+				if _, _, err := b.Peek(t.Context(), 3); err != nil { // makes the record of markers
+					t.Error(err)
+				}
 				do(t, m, a)
 				synctest.Wait()
 				if r := at(t, env); r != nil {

@@ -17,7 +17,7 @@
 //
 // # Coherence
 //
-// With a Bus, Set, Delete, Invalidate, Expire and Clear are announced to all nodes, which drop what they hold. When such a
+// With a Bus, Set, Delete, Invalidate, InvalidateTag, Expire and Clear are announced to all nodes, which drop what they hold. When such a
 // call has returned without an error, no node serves an older value from its local tier for a read that starts more than
 // MaxStaleness later; a node that has not heard its own heartbeat through the bus for that long asks the remote tier
 // instead. Without a Bus a local value lives at most MaxStaleness. docs/guarantees.md says what holds under which faults.

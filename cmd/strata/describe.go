@@ -37,8 +37,8 @@ type envelopeDescription struct {
 	Created       *time.Time `json:"created,omitempty"`
 	SoftExpiry    *time.Time `json:"soft_expiry,omitempty"`
 	Tags          []string   `json:"tags"`
-	Position      uint64     `json:"bus_position"`
-	Incarnation   string     `json:"bus_incarnation"`
+	Position      uint64     `json:"position"`
+	Incarnation   string     `json:"incarnation"`
 	Version       uint64     `json:"source_version"`
 	JournalSeq    uint64     `json:"journal_sequence"`
 	Negative      bool       `json:"negative"`

@@ -76,6 +76,9 @@ func TestARemoteThatIsDown(t *testing.T) {
 		t.Errorf("Ping: %v", err)
 	}
 	env.Remote.Up()
+	if _, _, err := c.Peek(ctx, 2); err != nil { // makes the record of markers
+		t.Errorf("Peek: %v", err)
+	}
 	before := env.Remote.Writes()
 	if err := c.Set(ctx, 1, "one"); err != nil {
 		t.Errorf("Set after the outage: %v", err)
