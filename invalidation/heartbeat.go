@@ -13,10 +13,13 @@ type beats struct {
 	next     uint64 // number of the next heartbeat
 	floor    uint64 // heartbeats below it were sent before the last flush and prove nothing
 	sent     map[uint64]time.Time
-	lastEcho time.Time // send time of the newest heartbeat that came back
-	echoed   uint64    // number of that one
-	heard    time.Time // since when silence counts: the last echo, replacement or subscription
-	patience int       // how many bounds of silence are borne: 1, doubled by each replacement until there is a subscription
+	lastEcho time.Time     // send time of the newest heartbeat that came back
+	echoed   uint64        // number of that one
+	trusted  time.Time     // send time of the newest that extended trust
+	margin   time.Duration // the smallest that was left of trust when it was extended; of no meaning before the second time
+	extended int           // how often trust was extended: 0, 1, or 2 for more
+	heard    time.Time     // since when silence counts: the last echo, replacement or subscription
+	patience int           // how many bounds of silence are borne: 1, doubled by each replacement until there is a subscription
 }
 
 const (
@@ -66,6 +69,30 @@ func (b *beats) echo(n uint64) (sent time.Time, known, trusted bool) {
 	b.heard = time.Now()
 	b.lastEcho, b.echoed = sent, n
 	return sent, true, n >= b.floor
+}
+
+// trust notes that a heartbeat extends trust, of which bound is the length.
+func (b *beats) trust(sent time.Time, bound time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if left := time.Until(b.trusted.Add(bound)); b.extended == 1 || b.extended == 2 && left < b.margin {
+		b.margin = left
+	}
+	b.trusted, b.extended = sent, min(b.extended+1, 2)
+}
+
+// margins returns what is left of trust, and the least that ever was; 0 and 0 if there was none yet.
+func (b *beats) margins(bound time.Duration) (now, least time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.extended == 0 {
+		return 0, 0
+	}
+	now = time.Until(b.trusted.Add(bound))
+	if least = now; b.extended == 2 {
+		least = min(now, b.margin)
+	}
+	return now, least
 }
 
 // subscribed notes a new subscription, on which nothing can have come back yet.
@@ -174,12 +201,15 @@ func (b *Bus) echo(number uint64) {
 		return
 	}
 	b.guard.echoed(sent)
-	b.count.lag.Store(int64(time.Since(sent)))
+	lag := time.Since(sent)
+	b.count.lag.Store(int64(lag))
+	b.count.maxLag.Store(max(b.count.maxLag.Load(), int64(lag))) // the receive goroutine alone writes it
 	b.echoes.signal(anyEcho)
 	if !trusted {
 		return
 	}
 	b.count.trusted.Add(1)
+	b.beats.trust(sent, b.smallestBound())
 	b.dispatch.Lock()
 	defer b.dispatch.Unlock()
 	for _, a := range b.attachments() {

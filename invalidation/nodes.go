@@ -69,6 +69,18 @@ func (n *nodes) silentLocked(p peer, echo time.Time) bool {
 	return echo.Sub(last) >= p.bound
 }
 
+// live returns how many other nodes may serve local values, as far as is known when echo is the newest own heartbeat that came back.
+func (n *nodes) live(echo time.Time) (live int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, p := range n.by {
+		if !n.silentLocked(p, echo) {
+			live++
+		}
+	}
+	return live
+}
+
 // missed notes that heartbeats may have been missed, and that this node is in an incarnation now.
 func (n *nodes) missed(in Incarnation) {
 	n.mu.Lock()

@@ -29,8 +29,16 @@ type Stats struct {
 	HintsLost uint64
 	// Mismatches counts the nodes heard of that run a cache of ours with other options.
 	Mismatches uint64
-	// Lag is how long the last heartbeat that came back was under way.
-	Lag time.Duration
+	// Lag is how long the last heartbeat that came back was under way, MaxLag the longest that any was: from its sending until all
+	// that stood before it in the log was applied.
+	Lag, MaxLag time.Duration
+	// TrustMargin is for how long the cache with the smallest MaxStaleness may still serve local values if no heartbeat comes back any
+	// more; negative since when it may not. LeastTrustMargin is the smallest that it ever was: what is near 0 or below asks for a
+	// larger MaxStaleness or a faster bus. Both are 0 before any heartbeat has come back.
+	TrustMargin, LeastTrustMargin time.Duration
+	// Nodes is how many nodes, this one among them, may serve local values, as far as this one knows from their heartbeats: those that
+	// ended otherwise than by Close count for one bound more.
+	Nodes int
 	// EchoAge is how long ago the newest heartbeat that came back was sent; negative if none has yet.
 	EchoAge time.Duration
 }
@@ -41,7 +49,7 @@ type counters struct {
 	dropped                                            [len(dropReasons)]atomic.Uint64
 	gaps, subscriptions, reconnects, replays, replayed atomic.Uint64
 	trusted, hintsLost, mismatches                     atomic.Uint64
-	lag                                                atomic.Int64
+	lag, maxLag                                        atomic.Int64
 
 	// mu guards flushes.
 	mu      sync.Mutex
@@ -64,7 +72,7 @@ func (b *Bus) Stats() Stats {
 		Position: b.Position(), Announced: c.announced.Load(), Published: c.published.Load(), Received: c.received.Load(),
 		Duplicates: c.duplicates.Load(), DroppedBy: map[string]uint64{}, Gaps: c.gaps.Load(),
 		Replays: c.replays.Load(), Replayed: c.replayed.Load(), Subscriptions: c.subscriptions.Load(), Reconnects: c.reconnects.Load(), Trusted: c.trusted.Load(),
-		HintsLost: c.hintsLost.Load(), Mismatches: c.mismatches.Load(), Lag: time.Duration(c.lag.Load()),
+		HintsLost: c.hintsLost.Load(), Mismatches: c.mismatches.Load(), Lag: time.Duration(c.lag.Load()), MaxLag: time.Duration(c.maxLag.Load()),
 		Flushes: map[string]uint64{}, EchoAge: -1,
 	}
 	for i, reason := range dropReasons {
@@ -73,9 +81,12 @@ func (b *Bus) Stats() Stats {
 			s.DroppedBy[reason] = n
 		}
 	}
-	if last := b.beats.last(); !last.IsZero() {
+	last := b.beats.last()
+	if !last.IsZero() {
 		s.EchoAge = time.Since(last)
 	}
+	s.TrustMargin, s.LeastTrustMargin = b.beats.margins(b.smallestBound())
+	s.Nodes = 1 + b.nodes.live(last)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for reason, n := range c.flushes {
