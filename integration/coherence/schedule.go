@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// gap is about how long nothing goes wrong between two faults of a lane.
-const gap = 400 * time.Millisecond
+// gap is about how long at least nothing goes wrong between two faults of a lane.
+const gap = 300 * time.Millisecond
 
 // schedule plays the chosen faults, each lane for itself, until the duration is over and each has happened often enough.
 func (r *run) schedule(ctx context.Context) {
@@ -30,7 +30,8 @@ func (r *run) schedule(ctx context.Context) {
 	var playing sync.WaitGroup
 	for i, name := range names {
 		l := &lane{run: r, faults: lanes[name], rand: rand.New(rand.NewPCG(r.Seed, uint64(i)+1))}
-		for range l.workers() {
+		l.plan()
+		for range l.width {
 			playing.Go(func() { l.play(full, longer) }) // ends with the contexts; joined below
 		}
 	}
@@ -48,23 +49,31 @@ func (r *run) schedule(ctx context.Context) {
 type lane struct {
 	*run
 	faults []fault
+	width  int           // how many go on at a time
+	gap    time.Duration // about how long between two of them
 
 	mu    sync.Mutex
 	rand  *rand.Rand // guarded by mu, as what follows
 	queue []fault
 }
 
-// workers is how many faults must go on at a time so that each happens often enough. Only those of nodes can.
-func (l *lane) workers() int {
-	if l.faults[0].lane != laneNodes {
-		return 1
-	}
-	var round time.Duration
+// plan decides how many faults go on at a time, so that each happens often enough, and how long nothing does in between. Only
+// faults of nodes can go on at the same time.
+func (l *lane) plan() {
+	var round time.Duration // of each fault once
 	for _, f := range l.faults {
-		round += time.Duration(float64(f.lasts)*l.pace) + gap
+		round += time.Duration(float64(f.lasts) * l.pace)
 	}
-	need := 1.2 * float64(round) * float64(l.MinFaults) / float64(l.Duration)
-	return max(1, min(int(math.Ceil(need)), l.Nodes-1))
+	gaps := gap * time.Duration(len(l.faults))
+	need := 1.2 * float64(round+gaps) * float64(l.MinFaults) / float64(l.Duration)
+	l.width = 1
+	if l.faults[0].lane == laneNodes {
+		l.width = max(1, min(int(math.Ceil(need)), l.Nodes-1))
+	}
+	// One round more than needed fills the time. What is left of it is peace, in which caches are filled again.
+	often := max(l.MinFaults+1, int(l.Duration/(40*time.Second)))
+	left := l.Duration*time.Duration(l.width)/time.Duration(often) - round
+	l.gap = max(gap, left/time.Duration(len(l.faults)))
 }
 
 // next is the fault that is to happen now: each once, in random order, and then anew. Late, only those that did not happen
@@ -96,7 +105,7 @@ func (l *lane) play(full, longer context.Context) {
 		if !ok {
 			return
 		}
-		sleep(ctx, time.Duration((0.5+random.Float64())*float64(gap)*l.pace))
+		sleep(ctx, time.Duration((0.5+random.Float64())*float64(l.gap)))
 		if ctx.Err() != nil && longer.Err() == nil {
 			ctx = longer // it was to happen: let it
 			if l.count(f.name) >= l.MinFaults {

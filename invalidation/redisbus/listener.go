@@ -3,6 +3,7 @@ package redisbus
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -33,7 +34,7 @@ func (l *listener) begin() error {
 		return l.t.conn.Failed(l.node, err)
 	}
 	for confirmed := 0; confirmed < 2; {
-		message, err := l.sub.ReceiveTimeout(ctx, l.t.conn.Timeout())
+		message, err := l.receive(ctx, l.t.conn.Timeout())
 		if err != nil {
 			return l.t.conn.Failed(l.node, err)
 		}
@@ -45,9 +46,20 @@ func (l *listener) begin() error {
 	return nil
 }
 
+// receive returns the next message. One that is not as the library expects, such as a shorter list, makes the library panic: it is
+// an error here, and ends the subscription. The library holds no lock then.
+func (l *listener) receive(ctx context.Context, timeout time.Duration) (message any, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			message, err = nil, fmt.Errorf("redisbus: a message that no server sends: %v: %w", p, invalidation.ErrUnavailable)
+		}
+	}()
+	return l.sub.ReceiveTimeout(ctx, timeout)
+}
+
 // hear delivers the next message; a timeout of 0 is none.
 func (l *listener) hear(timeout time.Duration) error {
-	message, err := l.sub.ReceiveTimeout(l.t.ctx, timeout)
+	message, err := l.receive(l.t.ctx, timeout)
 	if err != nil {
 		return l.t.conn.Failed(l.node, err)
 	}

@@ -1,10 +1,12 @@
 package redisbus_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -104,6 +106,37 @@ func TestACutShorterThanTheLogCostsNoFlush(t *testing.T) {
 			o.wantHeard(t, 1, "1", "2")
 			if st := o.b.bus.Stats(); name != "CLIENT KILL" && (st.Replays == 0 || st.Replayed < 2) { // that may be too quick to miss anything
 				t.Errorf("%d replays of %d frames", st.Replays, st.Replayed)
+			}
+		})
+	}
+}
+
+func TestAMessageOfAnotherShapeEndsTheSubscriptionOnly(t *testing.T) {
+	t.Parallel()
+	for name, shape := range map[string]string{"one part": "1\r\n$7\r\nmessage", "no text": "3\r\n:7777777\r\n\r\n"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := newOutage(t, nil)
+			var changed atomic.Bool
+			o.proxy.Set(wire.Fault{Rewrite: func(int) func([]byte) []byte {
+				return func(piece []byte) []byte {
+					if out := bytes.Replace(piece, []byte("3\r\n$7\r\nmessage"), []byte(shape), 1); !bytes.Equal(out, piece) {
+						changed.Store(true)
+						return out
+					}
+					return piece
+				}
+			}}, wire.ToClient)
+			o.a.announce(t, "1")
+			o.a.announce(t, "2")
+			deadline := time.Now().Add(30 * time.Second)
+			for tick := time.NewTicker(time.Millisecond); !changed.Load() && time.Now().Before(deadline); {
+				<-tick.C
+			}
+			o.heal(t)
+			o.wantHeard(t, 1, "1", "2")
+			if !changed.Load() || o.b.bus.Stats().Subscriptions < 2 {
+				t.Errorf("a message was changed: %t; %d subscriptions", changed.Load(), o.b.bus.Stats().Subscriptions)
 			}
 		})
 	}

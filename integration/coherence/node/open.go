@@ -11,6 +11,7 @@ import (
 	_ "github.com/strata-cache/strata/backend/redis"
 	"github.com/strata-cache/strata/invalidation"
 	"github.com/strata-cache/strata/invalidation/hazelcastbus"
+	"github.com/strata-cache/strata/invalidation/memcachedbus"
 	"github.com/strata-cache/strata/invalidation/redisbus"
 )
 
@@ -29,6 +30,13 @@ var buses = map[string]func(ctx context.Context, url, name string, store *backen
 			return hazelcastbus.New(store, o)
 		}
 		return hazelcastbus.Open(ctx, url, o)
+	},
+	"memcached": func(ctx context.Context, url, name string, store *backend.Store) (*invalidation.Bus, error) {
+		o := &memcachedbus.Options{Name: name}
+		if store != nil {
+			return memcachedbus.New(store, o)
+		}
+		return memcachedbus.Open(ctx, url, o)
 	},
 }
 

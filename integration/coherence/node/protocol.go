@@ -70,8 +70,7 @@ type Message struct {
 
 // State is how a node is.
 type State struct {
-	Stats   tier.Stats
-	Pending int // writes that are to be repeated
+	Stats tier.Stats
 }
 
 // The verbs of writes.

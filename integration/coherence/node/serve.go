@@ -20,7 +20,7 @@ const (
 	// callTimeout bounds one read or write.
 	callTimeout = 5 * time.Second
 
-	// endTimeout bounds the wait for writes that are repeated until they succeed.
+	// endTimeout bounds the wait for writes that are repaired behind.
 	endTimeout = 30 * time.Second
 )
 
@@ -30,7 +30,7 @@ type node struct {
 	source   *Source
 	cache    cache
 	recorder *history.Recorder
-	pending  *pending
+	writes   writes
 
 	sending sync.Mutex
 	out     *gob.Encoder // guarded by sending
@@ -43,7 +43,7 @@ type node struct {
 // Serve is the whole life of a node. It returns when in ends.
 func Serve(ctx context.Context, in io.Reader, out io.Writer) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
-	n := &node{out: gob.NewEncoder(out), stop: func() {}}
+	n := &node{out: gob.NewEncoder(out), stop: func() {}, writes: writes{turns: map[int]*sync.Mutex{}}}
 	var reports sync.WaitGroup
 	defer func() {
 		cancel()
@@ -96,7 +96,6 @@ func (n *node) start(ctx context.Context, c *Config) (err error) {
 	if n.cache, err = newCache(ctx, c, n.source); err != nil {
 		return err
 	}
-	n.pending = newPending(n)
 	return nil
 }
 
@@ -117,7 +116,7 @@ func (n *node) answer(ctx context.Context, r Request) {
 	case r.Write != nil:
 		err = n.write(ctx, r.Write.Key, r.Write.Verb)
 	case r.State:
-		m.State = &State{Stats: n.cache.Stats(), Pending: n.pending.len()}
+		m.State = &State{Stats: n.cache.Stats()}
 	}
 	n.reply(m, err)
 }
@@ -214,7 +213,6 @@ func (n *node) wrote(w history.Write, err error) error {
 	w.Ended = clock.Now()
 	if err != nil {
 		w.Error = err.Error()
-		n.pending.add(w)
 	}
 	n.send(Message{Writes: []history.Write{w}})
 	return err

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/strata-cache/strata/bench"
-	"github.com/strata-cache/strata/integration/coherence/clock"
 	"github.com/strata-cache/strata/integration/coherence/history"
 	"github.com/strata-cache/strata/tier"
 )
@@ -31,26 +30,24 @@ func (n *node) begin(ctx context.Context) {
 		// Owner: the node. Stop signal: stop. Join: workers.
 		n.workers.Go(func() { w.run(ctx) })
 	}
-	// The same.
-	n.workers.Go(func() { n.pending.run(ctx) })
 }
 
-// end stops the traffic and waits until no write is left to be repeated.
+// end stops the traffic and waits until no write is left to be repaired. Reads go on until then.
 func (n *node) end(ctx context.Context) error {
 	defer func() {
 		n.stop()
 		n.workers.Wait()
 	}()
-	n.pending.closing()
+	n.writes.close()
 	poll := time.NewTicker(10 * time.Millisecond)
 	defer poll.Stop()
-	for limit := time.Now().Add(endTimeout); n.pending.len() > 0; {
+	for limit := time.Now().Add(endTimeout); n.cache.Stats().Repairs > 0; {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-poll.C:
 			if time.Now().After(limit) {
-				return fmt.Errorf("%d writes failed again and again for %v", n.pending.len(), endTimeout)
+				return fmt.Errorf("%d writes are still not repaired after %v", n.cache.Stats().Repairs, endTimeout)
 			}
 		}
 	}
@@ -93,7 +90,7 @@ func (w *worker) once(ctx context.Context) {
 	n, t := w.node, w.node.config.Traffic
 	key, _ := w.pick()
 	if w.rand.Float64() < t.Writes {
-		if n.pending.isClosing() {
+		if n.writes.isClosed() {
 			return
 		}
 		if w.rand.IntN(2) == 0 {
@@ -104,7 +101,7 @@ func (w *worker) once(ctx context.Context) {
 			key, verb = verbOf(key, n.config.Node, n.config.Nodes, t.Keys)
 		}
 		if verb == Set {
-			defer n.pending.turn(key)()
+			defer n.writes.turn(key)()
 		}
 		_ = n.write(ctx, key, verb) // recorded
 		return
@@ -149,99 +146,35 @@ func (n *node) record(key int, v Value, from tier.Tier, final bool, began, ended
 	n.recorder.Add(r, began, ended)
 }
 
-// pending are the writes that failed. An application that must know repeats them, and so does this one.
-type pending struct {
-	node *node
-
+// writes are what a node knows of its own writes.
+type writes struct {
 	mu     sync.Mutex
-	keys   map[int]history.Write // guarded by mu, as what follows
-	turns  map[int]*sync.Mutex
+	turns  map[int]*sync.Mutex // guarded by mu, as closed
 	closed bool
 }
 
-func newPending(n *node) *pending {
-	return &pending{node: n, keys: map[int]history.Write{}, turns: map[int]*sync.Mutex{}}
+// close ends new writes.
+func (w *writes) close() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.closed = true
 }
 
-func (p *pending) add(w history.Write) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if known, ok := p.keys[w.Key]; !ok || known.Version < w.Version {
-		p.keys[w.Key] = w
-	}
-}
-
-func (p *pending) len() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return len(p.keys)
-}
-
-// closing ends new writes.
-func (p *pending) closing() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.closed = true
-}
-
-func (p *pending) isClosing() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.closed
+func (w *writes) isClosed() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.closed
 }
 
 // turn waits for the right to write a key.
-func (p *pending) turn(key int) (done func()) {
-	p.mu.Lock()
-	t := p.turns[key]
+func (w *writes) turn(key int) (done func()) {
+	w.mu.Lock()
+	t := w.turns[key]
 	if t == nil {
 		t = new(sync.Mutex)
-		p.turns[key] = t
+		w.turns[key] = t
 	}
-	p.mu.Unlock()
+	w.mu.Unlock()
 	t.Lock()
 	return t.Unlock
-}
-
-// run repeats what failed until it succeeds.
-func (p *pending) run(ctx context.Context) {
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		p.mu.Lock()
-		var again []history.Write
-		for _, w := range p.keys {
-			again = append(again, w)
-		}
-		p.mu.Unlock()
-		for _, w := range again {
-			if !p.repeat(context.WithoutCancel(ctx), w) {
-				break // what keeps one from succeeding keeps all
-			}
-		}
-	}
-}
-
-// repeat invalidates a key whose write failed.
-func (p *pending) repeat(ctx context.Context, failed history.Write) bool {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	w := failed
-	w.Verb, w.Error, w.Began = Invalidate+" again", "", clock.Now()
-	if err := p.node.cache.Invalidate(ctx, w.Key); err != nil {
-		return false
-	}
-	w.Ended = clock.Now()
-	p.node.send(Message{Writes: []history.Write{w}})
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.keys[w.Key].Version == failed.Version {
-		delete(p.keys, w.Key)
-	}
-	return true
 }
