@@ -97,7 +97,8 @@ func (b *Bus) Node() NodeID { return b.node }
 func (b *Bus) Position() Position { return *b.position.Load() }
 
 // Attach makes h hear what is announced for the cache called name, on this node and others, and returns what announces for
-// it. fingerprint stands for the options that all nodes must share; maxStaleness is the bound that this node keeps.
+// it. fingerprint stands for the options that all nodes must share; it is empty for who holds nothing, and whom that does not
+// concern. maxStaleness is the bound that this node keeps.
 //
 // A name can be attached once at a time; another try is ErrAttached.
 func (b *Bus) Attach(name, fingerprint string, maxStaleness time.Duration, h Handler) (*Attachment, error) {

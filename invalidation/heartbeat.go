@@ -186,7 +186,9 @@ func (b *Bus) beat(ctx context.Context) (number uint64, at Position, err error) 
 	defer cancel()
 	h := heartbeat{applied: b.Position(), bound: b.largestBound()}
 	for _, a := range b.attachments() {
-		h.caches = append(h.caches, fingerprint{name: a.name, print: a.fingerprint})
+		if a.fingerprint != "" {
+			h.caches = append(h.caches, fingerprint{name: a.name, print: a.fingerprint})
+		}
 	}
 	h.number = b.beats.begin()
 	at, _, err = b.send(ctx, [][]byte{encodeHeartbeat(b.node, h)}, h.applied)

@@ -216,7 +216,7 @@ func (b *Bus) flush(reason string, failed error) {
 func (b *Bus) compare(node NodeID, theirs []fingerprint, attached map[string]*Attachment) {
 	for _, c := range theirs {
 		a := attached[c.name]
-		if a == nil || a.fingerprint == c.print {
+		if a == nil || a.fingerprint == "" || a.fingerprint == c.print {
 			continue
 		}
 		if h, ok := a.handler.(MismatchHandler); ok {

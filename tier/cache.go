@@ -60,6 +60,10 @@ const neverTrusted = math.MinInt64
 // New makes a cache. It succeeds while servers are down; bad options fail with every problem named. The name is part of
 // every remote key and is how nodes find each other on the bus: all processes that share the cache use the same one.
 func New[K comparable, V any](name string, o *Options[K, V]) (*Cache[K, V], error) {
+	return newCache(name, o, (*Cache[K, V]).fingerprint)
+}
+
+func newCache[K comparable, V any](name string, o *Options[K, V], fingerprint func(*Cache[K, V]) string) (*Cache[K, V], error) {
 	opts := o.withDefaults()
 	keyString, keyErr := keyFunc(opts.Key)
 	if errors.Is(keyErr, errTextKey) {
@@ -89,7 +93,7 @@ func New[K comparable, V any](name string, o *Options[K, V]) (*Cache[K, V], erro
 	}
 	if opts.Bus != nil {
 		var err error
-		if c.bus, err = opts.Bus.Attach(name, c.fingerprint(), opts.MaxStaleness, listener[K, V]{c}); err != nil {
+		if c.bus, err = opts.Bus.Attach(name, fingerprint(c), opts.MaxStaleness, listener[K, V]{c}); err != nil {
 			c.Close()
 			return nil, fmt.Errorf("tier: new %q: %w", name, err)
 		}

@@ -578,3 +578,40 @@ func TestInvalidTagsAreRefused(t *testing.T) {
 	}
 	must(t, c.InvalidateTag(t.Context()))
 }
+
+func TestAnOutsiderInvalidatesAndIsNotCompared(t *testing.T) {
+	t.Parallel()
+	inFleet(t, options{}, func(t *testing.T, f *fleet) {
+		f.warm()
+		outside := func(version string) *tier.Outsider {
+			o, err := tier.Outside("c", &tier.OutsideOptions{Remote: f.env.Store, Bus: f.env.Bus(t), Version: version})
+			must(t, err)
+			t.Cleanup(func() { must(t, o.Close()) })
+			f.rest(time.Minute)
+			return o
+		}
+		outside("2")
+		o := outside("")
+		if f.from(f.a, 0) != tier.Local {
+			t.Error("a local tier is off, or was flushed")
+		}
+		ctx := t.Context()
+		for i, do := range []func() error{
+			func() error { return o.Invalidate(ctx, "1") },
+			func() error { return o.InvalidateTag(ctx, "odd") },
+			func() error { return o.InvalidatePrefix(ctx, "1") },
+			func() error { return o.Clear(ctx) },
+			func() error { return o.Set(ctx, "1", "4") },
+		} {
+			v := string(rune('0' + i))
+			f.source.Put(1, v)
+			must(t, do())
+			f.rest(0)
+			f.want(f.a, 1, v)
+			f.want(f.b, 1, v)
+		}
+		if _, err := tier.Outside("c", nil); err == nil {
+			t.Error("an outsider of nothing")
+		}
+	})
+}

@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/strata-cache/strata/backend"
-	"github.com/strata-cache/strata/codec"
 	"github.com/strata-cache/strata/invalidation"
 	"github.com/strata-cache/strata/tier"
 )
@@ -51,8 +50,8 @@ func (f *cacheFlags) open(ctx context.Context) (*backend.Store, error) {
 	return openStore(ctx, f.backend)
 }
 
-// with calls do with the cache, which has no local tier and no source. It reads and writes strings.
-func (f *cacheFlags) with(ctx context.Context, do func(context.Context, *tier.Cache[string, string]) error) (err error) {
+// with calls do with what changes the cache from outside.
+func (f *cacheFlags) with(ctx context.Context, do func(context.Context, *tier.Outsider) error) (err error) {
 	store, err := f.open(ctx)
 	if err != nil {
 		return err
@@ -68,16 +67,14 @@ func (f *cacheFlags) with(ctx context.Context, do func(context.Context, *tier.Ca
 		}
 		defer closeAll(&err, bus.Close)
 	}
-	c, err := tier.New(f.cache, &tier.Options[string, string]{
-		Remote: store, Bus: bus, Version: f.version, LocalCost: -1, Codec: codec.String(),
-	})
+	o, err := tier.Outside(f.cache, &tier.OutsideOptions{Remote: store, Bus: bus, Version: f.version})
 	if err != nil {
 		return usage(err)
 	}
-	defer closeAll(&err, c.Close)
+	defer closeAll(&err, o.Close)
 	ctx, cancel := context.WithTimeout(ctx, f.timeout)
 	defer cancel()
-	return do(ctx, c)
+	return do(ctx, o)
 }
 
 // braceEscaper is what package tier does to a key.

@@ -19,7 +19,7 @@ const busNote = `
 
 Without --bus only the remote tier changes: nodes go on serving what they have in memory until
 it expires. With --bus all nodes drop it within their MaxStaleness. --cache-version must be that of
-the program: nodes that hear another one on the bus turn their local tiers off for a while.`
+the program.`
 
 func newSet(s streams) *cobra.Command {
 	var f cacheFlags
@@ -47,8 +47,8 @@ func newSet(s streams) *cobra.Command {
 				}
 				value = string(b)
 			}
-			return f.with(cmd.Context(), func(ctx context.Context, c *tier.Cache[string, string]) error {
-				return c.Set(ctx, a[0], value, tier.WithTTL(ttl), tier.WithTags(tags...))
+			return f.with(cmd.Context(), func(ctx context.Context, o *tier.Outsider) error {
+				return o.Set(ctx, a[0], value, tier.WithTTL(ttl), tier.WithTags(tags...))
 			})
 		},
 	}
@@ -58,28 +58,17 @@ func newSet(s streams) *cobra.Command {
 	return cmd
 }
 
-func newDelete(s streams) *cobra.Command {
-	return newDrop(s, "delete", "Remove keys whose value is gone at the source",
-		"Remove the values at keys of a cache because the source has them no more. Under cache-aside this does\nwhat invalidate does. Keys that are not there are no failure.",
-		(*tier.Cache[string, string]).Delete)
-}
-
-func newInvalidate(s streams) *cobra.Command {
-	return newDrop(s, "invalidate", "Make all nodes load keys anew",
-		"Make sure that the present values at keys of a cache are not served any more: call it after the\nsource was changed by hand. Keys that are not there are no failure.",
-		(*tier.Cache[string, string]).Invalidate)
-}
-
-func newDrop(_ streams, name, short, long string, drop func(*tier.Cache[string, string], context.Context, ...string) error) *cobra.Command {
+func newDelete(_ streams) *cobra.Command {
 	var f cacheFlags
 	cmd := &cobra.Command{
-		Use:     name + " KEY…",
-		Short:   short,
-		Long:    long + busNote,
-		Example: fmt.Sprintf("  strata %s --backend redis://localhost:6379 --bus redis://localhost:6379 --cache products 42 43", name),
+		Use:   "delete KEY…",
+		Short: "Remove keys whose value is gone at the source",
+		Long: "Remove the values at keys of a cache because the source has them no more. Under cache-aside this does\n" +
+			"what invalidate does. Keys that are not there are no failure." + busNote,
+		Example: "  strata delete --backend redis://localhost:6379 --bus redis://localhost:6379 --cache products 42 43",
 		Args:    args(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, a []string) error {
-			return f.with(cmd.Context(), func(ctx context.Context, c *tier.Cache[string, string]) error { return drop(c, ctx, a...) })
+			return f.with(cmd.Context(), func(ctx context.Context, o *tier.Outsider) error { return o.Invalidate(ctx, a...) })
 		},
 	}
 	f.add(cmd, true)
