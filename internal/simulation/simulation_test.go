@@ -3,6 +3,7 @@ package simulation
 import (
 	"flag"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -10,9 +11,17 @@ import (
 
 	"github.com/strata-cache/strata/internal/jitter"
 	"github.com/strata-cache/strata/internal/servertest"
+	"github.com/strata-cache/strata/internal/weaken"
 )
 
 func TestMain(m *testing.M) {
+	flag.Parse()
+	ms, err := weaken.Parse(*off)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	}
+	weaken.Switch(ms...)
 	jitter.FromClock() // a seed has to decide everything
 	servertest.Main(m)
 }
@@ -20,6 +29,7 @@ func TestMain(m *testing.M) {
 var (
 	oneSeed = flag.Uint64("sim.seed", 0, "run this seed alone, minimise what it violates, and print what happened")
 	from    = flag.Uint64("sim.from", 1, "the first seed")
+	off     = flag.String("sim.off", "", "mechanisms to switch off, as internal/weaken names them: to see what is found then")
 	count   = flag.Int("sim.seeds", 4000/slower, "how many seeds")
 )
 

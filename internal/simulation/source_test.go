@@ -24,6 +24,7 @@ type debt struct {
 	life    *life
 	key     int
 	version version
+	since   time.Duration
 }
 
 // An ack is a write that was acknowledged.
@@ -81,7 +82,7 @@ func (l *life) owe(keys []int, vs []version) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for i, k := range keys {
-		w.source.owed = append(w.source.owed, debt{l, k, vs[i]})
+		w.source.owed = append(w.source.owed, debt{l, k, vs[i], w.now()})
 		w.logLocked("N%d k%d v%d is PENDING", l.node.id, k, vs[i].number)
 	}
 }
@@ -110,6 +111,12 @@ func (l *life) check(key int, start time.Duration, v version, how string) {
 	}
 	if place == 0 {
 		w.violateLocked("invented", "N%d read v%d (absent %t) of k%d, which never was", l.node.id, v.number, v.absent, key)
+	}
+	for _, d := range w.source.owed {
+		if d.key == key && d.life == l && d.since < start && place < w.source.committed[d.version.number] {
+			w.violateLocked("own write", "N%d read v%d of k%d (%s, begun at %.3f), older than its own v%d, pending since %.3f",
+				l.node.id, v.number, key, how, millis(start), d.version.number, millis(d.since))
+		}
 	}
 	for _, a := range w.source.acks[key] {
 		switch {

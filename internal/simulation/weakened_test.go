@@ -15,6 +15,9 @@ var sought = map[weaken.Mechanism]int{
 	weaken.JoinCheck:  2000,
 	weaken.Replay:     1000,
 	weaken.Trust:      4000,
+
+	weaken.IdentityFlush: 1000,
+	weaken.Repair:        2000,
 }
 
 // Not parallel: the switches are the process's.
