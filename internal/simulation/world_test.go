@@ -145,7 +145,11 @@ func (w *world) play() {
 // after lets do happen at a time from the beginning, no two at the same.
 func (w *world) after(at time.Duration, salt uint64, do func()) {
 	w.work.Go(func() {
-		time.Sleep(at - w.now() + time.Duration(mix(w.script.Seed, salt, uint64(at))%uint64(ms(1))))
+		within := ms(1)
+		if w.script.Exact {
+			within = time.Microsecond
+		}
+		time.Sleep(at - w.now() + time.Duration(mix(w.script.Seed, salt, uint64(at))%uint64(within)))
 		do()
 	})
 }

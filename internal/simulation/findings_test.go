@@ -1,0 +1,129 @@
+package simulation
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/strata-cache/strata/internal/weaken"
+)
+
+// Each test here is one way in which an old value could come to be served, played step by step: nothing happens with all
+// mechanisms on, and the old value is served once the one that prevents it is off. They are not parallel: the switches are the
+// process's.
+
+// played runs items as they are, all calls taking the same short time, with m on and off. Off, a violation of the kind has to appear.
+func played(t *testing.T, m weaken.Mechanism, kind string, items ...item) {
+	t.Helper()
+	s := &script{Seed: 1, Keys: 1, Lossy: true, Exact: true, Items: items}
+	for i := range s.Items {
+		s.Items[i].Seed = uint64(6*i + 1) // odd: no reads but those of the script; what is pending is left to the cache
+	}
+	if out := run(t, s, true); out.bad != nil {
+		t.Errorf("with all mechanisms: %v\n%s", out.bad, strings.Join(out.trace, "\n"))
+	}
+	defer weaken.Switch(m)()
+	out := run(t, s, true)
+	if out.bad == nil {
+		t.Errorf("without %v no old value is served:\n%s", m, strings.Join(out.trace, "\n"))
+	} else if out.bad.Kind != kind {
+		t.Errorf("without %v: %v, want %q\n%s", m, out.bad, kind, strings.Join(out.trace, "\n"))
+	}
+}
+
+const (
+	stale    = "stale"
+	ownWrite = "own write"
+)
+
+// A reader of the writing node takes the old value from the remote tier between the first bump and the Delete, and nothing
+// would ever kill it.
+func TestFinding01TheOwnLocalTierKeepsNoOldValue(t *testing.T) {
+	played(t, weaken.BumpAfter, ownWrite,
+		item{At: ms(100), Node: 1, Op: get},
+		item{At: ms(200), Node: 0, Op: invalidate, SlowCall: 1, SlowBy: ms(50)}, // the Delete takes its time
+		item{At: ms(220), Node: 0, Op: get},
+		item{At: ms(300), Node: 0, Op: get},
+	)
+}
+
+// A read that begins after a write joins a load that began before it.
+func TestFinding02NobodyJoinsALoadFromBeforeTheWrite(t *testing.T) {
+	played(t, weaken.JoinCheck, ownWrite,
+		item{At: ms(100), Node: 0, Op: get, SlowLoad: ms(300)},
+		item{At: ms(150), Node: 0, Op: invalidate},
+		item{At: ms(200), Node: 0, Op: get},
+	)
+}
+
+// The announcement is lost on its way to one node, without a cut, and its publisher dies before it says anything else.
+func TestFinding09ALostMessageIsNoticedThoughItsPublisherDied(t *testing.T) {
+	played(t, weaken.Replay, stale,
+		item{At: ms(100), Node: 1, Op: get},
+		item{At: ms(140), Node: 1, Op: hole, For: ms(20)},
+		item{At: ms(142), Node: 0, Op: invalidate},
+		item{At: ms(150), Node: 0, Op: crash, For: ms(2000)},
+		item{At: ms(900), Node: 1, Op: get},
+	)
+}
+
+// The log falls back and grows again, beyond where a node was that was cut off.
+func TestFinding11ALogThatBeganAnewIsAnotherLog(t *testing.T) {
+	played(t, weaken.IdentityFlush, stale,
+		item{At: ms(100), Node: 1, Op: get},
+		item{At: ms(140), Node: 1, Op: cutBus, For: ms(560)},
+		item{At: ms(150), Op: busLose},
+		item{At: ms(160), Node: 0, Op: invalidate},
+		item{At: ms(1300), Node: 1, Op: get},
+	)
+}
+
+// The Delete of a write gets no answer. Until it is repaired the writing node reads its own old value from the remote tier.
+func TestFinding13AKeyInDoubtIsReadFromTheSource(t *testing.T) {
+	played(t, weaken.RepairBypass, ownWrite,
+		item{At: ms(100), Node: 1, Op: get},
+		item{At: ms(200), Node: 0, Op: invalidate, SlowCall: 1, SlowBy: ms(400)}, // so that the doubt is there before the Delete
+		item{At: ms(340), Node: 0, Op: cutRemote, For: ms(1)},
+		item{At: ms(351), Node: 0, Op: downtime, For: ms(3)},
+		item{At: ms(354), Node: 0, Op: get},
+	)
+}
+
+// A write gets no answer and never arrives. Somebody has to say it again.
+func TestAWriteThatIsPendingIsRepaired(t *testing.T) {
+	played(t, weaken.Repair, "forever",
+		item{At: ms(100), Node: 1, Op: get},
+		item{At: ms(200), Node: 0, Op: cutRemote, For: ms(400)},
+		item{At: ms(210), Node: 0, Op: invalidate},
+	)
+}
+
+// The node does not hear the bus any more, and is not told so.
+func TestASilentBusEndsLocalHits(t *testing.T) {
+	played(t, weaken.Trust, stale,
+		item{At: ms(100), Node: 1, Op: get},
+		item{At: ms(140), Node: 1, Op: cutBus, For: time.Second},
+		item{At: ms(200), Node: 0, Op: invalidate},
+		item{At: ms(900), Node: 1, Op: get},
+	)
+}
+
+// A load straddles a write, on a node that does not hear of it: it read the source before, and would be stored after.
+func TestALoadThatStraddlesAWriteIsNotStored(t *testing.T) {
+	played(t, weaken.Lease, stale,
+		item{At: ms(100), Node: 1, Op: get, SlowLoad: ms(200)},
+		item{At: ms(190), Node: 1, Op: cutBus, For: ms(200)},
+		item{At: ms(200), Node: 0, Op: invalidate},
+		item{At: ms(1000), Node: 2, Op: get},
+	)
+}
+
+// The same, of a node that has the remote tier's answer but is slow to keep it.
+func TestALoadThatStraddlesAWriteIsNotKept(t *testing.T) {
+	played(t, weaken.EpochCheck, stale,
+		item{At: ms(100), Node: 1, Op: get},
+		item{At: ms(200), Node: 2, Op: get, SlowCall: 1, SlowBy: ms(100), SlowReply: true},
+		item{At: ms(250), Node: 0, Op: invalidate},
+		item{At: ms(1000), Node: 2, Op: get},
+	)
+}
