@@ -198,7 +198,7 @@ func (c *Cache[K, V]) store(ctx context.Context, opts *call, wants []*want[K, V]
 		switch {
 		case w.loader == nil:
 		case l.ttl <= 0:
-			if w.held != nil || w.replaces() && !opts.skipRemoteWrite {
+			if w.held != nil || opts.skipLocalRead || w.replaces() && !opts.skipRemoteWrite {
 				c.gone(ctx, w)
 			}
 		case c.remote == nil:
