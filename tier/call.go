@@ -18,6 +18,8 @@ type call struct {
 	skipLocalWrite  bool
 	skipRemoteRead  bool
 	skipRemoteWrite bool
+	fresh           bool
+	allowStale      bool
 	custom          bool // anything but what an ordinary read does: such a call shares no flight
 }
 
@@ -60,6 +62,12 @@ func newCall(options []Option) (*call, error) {
 	}
 	if len(c.tags) > codec.MaxTags {
 		return nil, fmt.Errorf("tier: WithTags: %d tags, at most %d", len(c.tags), codec.MaxTags)
+	}
+	if c.fresh && c.allowStale {
+		return nil, errFreshStale
+	}
+	if c.fresh && c.skipRemoteRead {
+		return nil, errFreshBlind
 	}
 	return c, nil
 }

@@ -81,7 +81,7 @@ func (l listener[K, V]) Mismatched(_, theirs string) {
 	if before := c.muted.Swap(int64(until)); before == 0 || before < int64(mono.Now()) {
 		c.event(EventMismatch, "", fmt.Errorf("another node has %s, this one %s: the local tier is off", theirs, c.fingerprint()))
 	}
-	c.epochs.flush()
+	c.epochs.suspect()
 }
 
 // announce tells the other nodes. Without a bus there is nobody to tell.

@@ -97,7 +97,7 @@ func (c *Cache[K, V]) weigh(e *entry[K, V], encoded int) int64 {
 
 // encode makes the record of e at remoteKey, under a token that it puts into e. It lives l.ttl from now.
 func (c *Cache[K, V]) encode(remoteKey string, e *entry[K, V], l life, s stamp) ([]byte, error) {
-	e.token = record.NewToken()
+	e.token, e.stamp = record.NewToken(), s
 	now := time.Now()
 	h := record.Header{Version: record.Version, Kind: record.Value, Token: e.token, Expiry: now.Add(l.ttl)}
 	env := codec.Envelope{
@@ -135,6 +135,7 @@ func (c *Cache[K, V]) decode(w *want[K, V], h record.Header, body []byte) (*entr
 		created:  env.Created,
 		version:  env.Version,
 		token:    h.Token,
+		stamp:    stamp{env.Incarnation, env.Position},
 		from:     Remote,
 		fresh:    forever,
 		expiry:   now + min(h.Expiry.Sub(wall), c.opts.LocalTTL),
@@ -152,7 +153,7 @@ func (c *Cache[K, V]) decode(w *want[K, V], h record.Header, body []byte) (*entr
 		e.fresh = now + env.SoftExpiry.Sub(wall)
 	}
 	e.cost = c.weigh(e, env.Size)
-	return e, stamp{env.Incarnation, env.Position}, nil
+	return e, e.stamp, nil
 }
 
 func (c *Cache[K, V]) format() codec.Format[V] {

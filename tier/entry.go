@@ -28,8 +28,10 @@ type entry[K comparable, V any] struct {
 	version  uint64
 	cost     int64
 	token    record.Token // of the remote record that it was read from or stored as
+	stamp    stamp        // of that record
 	negative bool         // the source has no such value
 	from     Tier         // where this process got it
+	old      bool         // it may be older than what this node could have had: a replica told it
 
 	retry atomic.Int64 // when a refresh may be tried again, by the clock of mono; 0 for at once
 	loose atomic.Bool  // only the table holds it
@@ -37,6 +39,15 @@ type entry[K comparable, V any] struct {
 
 // forever is a time that does not come.
 const forever = time.Duration(math.MaxInt64)
+
+// copied returns what e is, but for the last two fields, for who changes when it may be served.
+func (e *entry[K, V]) copied() *entry[K, V] {
+	return &entry[K, V]{
+		key: e.key, value: e.value, hash: e.hash, stripe: e.stripe, epoch: e.epoch, gen: e.gen, tagged: e.tagged, slots: e.slots,
+		fresh: e.fresh, expiry: e.expiry, bound: e.bound, created: e.created, tags: e.tags, version: e.version, cost: e.cost, token: e.token,
+		stamp: e.stamp, negative: e.negative, from: e.from, old: e.old,
+	}
+}
 
 // stale reports whether a newer value is wanted.
 func (e *entry[K, V]) stale(now time.Duration) bool { return now >= e.fresh }

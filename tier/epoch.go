@@ -20,6 +20,7 @@ const (
 type epochs struct {
 	stripe []atomic.Uint64 // a power of two
 	gen    atomic.Uint64   // of everything
+	known  atomic.Uint64   // what has a smaller gen was invalidated, and not only perhaps
 }
 
 // init makes the epochs of a local tier that may hold cost.
@@ -51,5 +52,16 @@ func (e *epochs) current(stripe uint32, m moment) bool {
 // bump kills every entry of the stripe, and returns its new epoch.
 func (e *epochs) bump(stripe uint32) uint64 { return e.stripe[stripe].Add(1) }
 
-// flush kills every entry.
-func (e *epochs) flush() { e.gen.Add(1) }
+// flush kills every entry, because all was invalidated.
+func (e *epochs) flush() {
+	gen := e.gen.Add(1)
+	for {
+		known := e.known.Load()
+		if known >= gen || e.known.CompareAndSwap(known, gen) {
+			return
+		}
+	}
+}
+
+// suspect kills every entry, because some may have been invalidated. Who allows stale values may still have them.
+func (e *epochs) suspect() { e.gen.Add(1) }

@@ -41,7 +41,7 @@ func (c *Cache[K, V]) event(kind EventKind, key string, err error) {
 
 func (c *Cache[K, V]) flushed(reason string) {
 	c.tags.missed()
-	c.epochs.flush()
+	c.epochs.suspect()
 	c.n.flushes.Add(1)
 	c.event(EventFlush, "", fmt.Errorf("%s", reason))
 }

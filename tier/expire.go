@@ -58,11 +58,9 @@ func (c *Cache[K, V]) expireLocal(opts *call, w *want[K, V]) {
 		return
 	}
 	c.capture(w)
-	c.keep(opts, &entry[K, V]{
-		key: e.key, value: e.value, hash: e.hash, stripe: e.stripe, epoch: w.at.epoch, gen: w.at.gen, tagged: e.tagged, slots: e.slots,
-		fresh: now, expiry: e.expiry, bound: e.bound, created: e.created, tags: e.tags, version: e.version,
-		cost: e.cost, token: e.token, negative: e.negative, from: e.from,
-	})
+	next := e.copied()
+	next.epoch, next.gen, next.fresh = w.at.epoch, w.at.gen, now
+	c.keep(opts, next)
 }
 
 // expireRemote swaps the record at w for one that is the same but for its soft expiry.

@@ -23,6 +23,8 @@ type want[K comparable, V any] struct {
 
 	loader policy.Loader[K, V] // nil: what no tier has is not found
 	anew   bool                // a stale value will not do
+	asked  uint64              // the first flight that is late enough
+	known  *entry[K, V]        // what the local tier has, for who finds its very record
 
 	// Captured before anything was read.
 	at     moment
@@ -50,6 +52,11 @@ func (c *Cache[K, V]) newWant(op string, key K, hash uint64, loader policy.Loade
 		return nil, fmt.Errorf("tier: %s: %w", op, err)
 	}
 	return &want[K, V]{op: op, key: key, hash: hash, remoteKey: remoteKey, stripe: c.epochs.stripeOf(remoteKey), loader: loader}, nil
+}
+
+// again returns w as it was made.
+func (w *want[K, V]) again() *want[K, V] {
+	return &want[K, V]{op: w.op, key: w.key, hash: w.hash, remoteKey: w.remoteKey, stripe: w.stripe, loader: w.loader}
 }
 
 // capture notes the moment before anything is read for w.
@@ -104,7 +111,7 @@ func (c *Cache[K, V]) read(ctx context.Context, opts *call, wants []*want[K, V])
 			keys[i] = w.remoteKey
 		}
 		var again []*want[K, V]
-		results, marks := c.getMarked(ctx, false, keys)
+		results, marks := c.getMarked(ctx, opts.fresh, keys)
 		for i, found := range results {
 			w := wants[i]
 			w.marks = marks
@@ -162,7 +169,7 @@ func (c *Cache[K, V]) look(ctx context.Context, opts *call, w *want[K, V], found
 	if opts.skipRemoteRead {
 		return
 	}
-	e, s, err := c.decode(w, h, body)
+	e, s, err := c.entryOf(w, h, body)
 	switch {
 	case err != nil:
 		c.n.cannotDecode(err)

@@ -3,6 +3,7 @@ package tier
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/strata-cache/strata/internal/mono"
@@ -13,6 +14,8 @@ import (
 type flights[K comparable, V any] struct {
 	mu sync.Mutex
 	by map[string]*flight[K, V] // by remote key; guarded by mu
+
+	number atomic.Uint64 // of the newest flight
 }
 
 // A flight is one load that any number of callers wait for. Its context is nobody's: it ends at the load timeout, when the
@@ -21,6 +24,8 @@ type flight[K comparable, V any] struct {
 	w       *want[K, V]
 	at      moment        // when it began; that of w may become a later one
 	began   time.Duration // likewise
+	number  uint64        // rising in the order in which flights begin
+	fresh   bool          // it reads the markers, too
 	done    chan struct{} // closed when w has its result
 	cancel  context.CancelFunc
 	waiters int // guarded by flights.mu
@@ -68,7 +73,7 @@ func (c *Cache[K, V]) board(ctx context.Context, w *want[K, V], opts *call) *fli
 		}
 	}
 	c.capture(w)
-	f := &flight[K, V]{w: w, at: w.at, began: w.began, done: make(chan struct{}), waiters: 1}
+	f := &flight[K, V]{w: w, at: w.at, began: w.began, number: c.flights.number.Add(1), fresh: opts.fresh, done: make(chan struct{}), waiters: 1}
 	var own context.Context
 	own, f.cancel = context.WithTimeout(context.WithoutCancel(ctx), c.opts.LoadTimeout)
 	if shared {
@@ -83,10 +88,11 @@ func (c *Cache[K, V]) board(ctx context.Context, w *want[K, V], opts *call) *fli
 }
 
 // joinable reports whether w, a read that begins now, may have the result of f: nothing was invalidated since f began, and nothing
-// that this node could not have heard of yet; and f loads, if w would.
+// that this node could not have heard of yet; f loads, if w would; and for a fresh read f is one that began later.
 func (c *Cache[K, V]) joinable(f *flight[K, V], w *want[K, V]) bool {
-	return f.waiters > 0 && (f.w.loader != nil || w.loader == nil) && (c.epochs.current(w.stripe, f.at) && f.at.tags == c.tags.clock.Load() &&
-		(c.remote == nil && c.bus == nil || c.trusted() || mono.Now()-f.began < c.opts.MaxStaleness/2) || weaken.Off(weaken.JoinCheck))
+	return f.waiters > 0 && (w.asked == 0 || f.fresh && f.number >= w.asked) && (f.w.loader != nil || w.loader == nil) &&
+		(c.epochs.current(w.stripe, f.at) && f.at.tags == c.tags.clock.Load() &&
+			(c.remote == nil && c.bus == nil || c.trusted() || mono.Now()-f.began < c.opts.MaxStaleness/2) || weaken.Off(weaken.JoinCheck))
 }
 
 // take runs a flight. Close waits for it.

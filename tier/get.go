@@ -20,12 +20,12 @@ func (c *Cache[K, V]) Get(ctx context.Context, key K, options ...Option) (V, err
 			return c.out(e)
 		}
 	}
-	e, _, err := c.get(ctx, "get", key, c.loader, options)
+	found, err := c.get(ctx, "get", key, c.loader, options)
 	if err != nil {
 		var none V
 		return none, err
 	}
-	return c.out(e)
+	return c.out(found.e)
 }
 
 // GetOrLoad is Get with a loader for this call. A load that is under way for the key is shared, whoever's loader it uses.
@@ -35,12 +35,12 @@ func (c *Cache[K, V]) GetOrLoad(ctx context.Context, key K, load func(context.Co
 			return c.out(e)
 		}
 	}
-	e, _, err := c.get(ctx, "get", key, policy.LoaderFunc[K, V](load), options)
+	found, err := c.get(ctx, "get", key, policy.LoaderFunc[K, V](load), options)
 	if err != nil {
 		var none V
 		return none, err
 	}
-	return c.out(e)
+	return c.out(found.e)
 }
 
 // A Result is a value with what is known of it.
@@ -49,25 +49,26 @@ type Result[V any] struct {
 	Tier    Tier          // where this call found it
 	Age     time.Duration // since it was loaded or set, by this machine's clock
 	TTL     time.Duration // how long it may still be served from here
-	Stale   bool          // a newer one is wanted
+	Stale   bool          // a newer one is wanted, or this one may be served only because the call allows it
 	Version uint64        // the source's own, 0 for none
 	Tags    []string      // must not be changed
 }
 
 // Lookup is Get with what is known of the value.
 func (c *Cache[K, V]) Lookup(ctx context.Context, key K, options ...Option) (Result[V], error) {
-	e, from, err := c.get(ctx, "lookup", key, c.loader, options)
+	found, err := c.get(ctx, "lookup", key, c.loader, options)
 	if err != nil {
 		return Result[V]{}, err
 	}
+	e := found.e
 	v, err := c.out(e)
 	if err != nil {
 		return Result[V]{}, err
 	}
 	now := mono.Now()
 	return Result[V]{
-		Value: v, Tier: from, Age: max(0, time.Since(e.created)), TTL: max(0, e.expiry-now),
-		Stale: e.stale(now), Version: e.version, Tags: e.tags,
+		Value: v, Tier: found.from, Age: max(0, time.Since(e.created)), TTL: max(0, e.expiry-now),
+		Stale: found.old || e.stale(now), Version: e.version, Tags: e.tags,
 	}, nil
 }
 
@@ -101,7 +102,9 @@ func (c *Cache[K, V]) hit(key K, hash uint64, loader policy.Loader[K, V]) *entry
 		return nil
 	}
 	if !c.valid(e, now) {
-		c.local.drop(e)
+		if !c.usable(e, now) {
+			c.local.drop(e)
+		}
 		return nil
 	}
 	c.hits.add(hash)
@@ -115,38 +118,68 @@ func (c *Cache[K, V]) hit(key K, hash uint64, loader policy.Loader[K, V]) *entry
 	return e
 }
 
-// get returns the entry at key, and the tier where this call found it.
-func (c *Cache[K, V]) get(ctx context.Context, op string, key K, loader policy.Loader[K, V], options []Option) (*entry[K, V], Tier, error) {
+// found is an entry, the tier where this call found it, and whether it is served only because the call allows stale values.
+type found[K comparable, V any] struct {
+	e    *entry[K, V]
+	from Tier
+	old  bool
+}
+
+// get returns what is found at key.
+func (c *Cache[K, V]) get(ctx context.Context, op string, key K, loader policy.Loader[K, V], options []Option) (none found[K, V], err error) {
 	opts := plainCall
 	if len(options) > 0 {
-		var err error
 		if opts, err = newCall(options); err != nil {
-			return nil, 0, err
+			return none, err
 		}
 	}
 	hash := c.hash(key)
-	if !opts.skipLocalRead {
-		if e := c.hit(key, hash, loader); e != nil {
-			return e, Local, nil
-		}
+	if held, ok := c.fromLocal(opts, key, hash, loader); ok {
+		return held, nil
 	}
 	if err := c.enter(); err != nil {
-		return nil, 0, err
+		return none, err
 	}
 	defer c.leave()
 	if err := ctx.Err(); err != nil {
-		return nil, 0, err
+		return none, err
 	}
 	w, err := c.newWant(op, key, hash, loader)
 	if err != nil {
-		return nil, 0, err
+		return none, err
 	}
-	e, err := c.fly(ctx, w, opts)
+	var e *entry[K, V]
+	if opts.fresh {
+		e, err = c.validate(ctx, w, opts)
+	} else {
+		e, err = c.fly(ctx, w, opts)
+	}
+	if err != nil && opts.allowStale {
+		failed := w.again() // a flight that was left behind goes on with w
+		failed.err = err
+		c.older(ctx, []*want[K, V]{failed})
+		e, err = failed.entry, failed.err
+	}
 	if err != nil {
-		return nil, 0, err
+		return none, err
 	}
 	c.arrived(e, loader)
-	return e, e.from, nil
+	return found[K, V]{e, e.from, e.old}, nil
+}
+
+// fromLocal returns what the local tier may answer to a call with these options, and counts it.
+func (c *Cache[K, V]) fromLocal(opts *call, key K, hash uint64, loader policy.Loader[K, V]) (held found[K, V], ok bool) {
+	if c.believes(opts) {
+		if e := c.hit(key, hash, loader); e != nil {
+			return found[K, V]{e, Local, false}, true
+		}
+		if opts.allowStale {
+			if e := c.outlived(key, hash, loader); e != nil {
+				return found[K, V]{e, Local, true}, true
+			}
+		}
+	}
+	return held, false
 }
 
 // arrived counts an entry that is not a local hit, and refreshes it behind if it is stale.
@@ -171,10 +204,8 @@ func (c *Cache[K, V]) peek(ctx context.Context, op string, key K, options []Opti
 		return nil, err
 	}
 	hash := c.hash(key)
-	if !opts.skipLocalRead {
-		if e := c.hit(key, hash, c.loader); e != nil {
-			return e, nil
-		}
+	if held, ok := c.fromLocal(opts, key, hash, c.loader); ok {
+		return held.e, nil
 	}
 	if err := c.enter(); err != nil {
 		return nil, err
@@ -184,17 +215,19 @@ func (c *Cache[K, V]) peek(ctx context.Context, op string, key K, options []Opti
 	if err != nil || c.remote == nil || opts.skipRemoteRead {
 		return nil, err
 	}
+	c.knows(opts, w)
 	c.capture(w)
 	c.read(ctx, opts, []*want[K, V]{w})
-	switch {
-	case w.err != nil:
-		return nil, w.err
-	case w.down != nil:
-		return nil, &Error{Op: op, Tier: "remote", Key: w.remoteKey, Err: w.down}
-	case w.entry != nil:
+	if w.err == nil && w.down != nil {
+		w.err = &Error{Op: op, Tier: "remote", Key: w.remoteKey, Err: w.down}
+	}
+	if opts.allowStale {
+		c.older(ctx, []*want[K, V]{w})
+	}
+	if w.err == nil && w.entry != nil {
 		c.arrived(w.entry, c.loader)
 	}
-	return w.entry, nil
+	return w.entry, w.err
 }
 
 // out hands the value of e to a caller.

@@ -11,7 +11,7 @@ type Entry[V any] struct {
 	Value V
 	Err   error // ErrNotFound, or why it is not known; Value is then zero
 	Tier  Tier  // where it was found
-	Stale bool  // a newer one is wanted
+	Stale bool  // a newer one is wanted, or this one may be served only because the call allows it
 }
 
 // GetMany returns one entry for each key, in order, duplicates included. All that the local tier does not have costs one
@@ -39,11 +39,9 @@ func (c *Cache[K, V]) GetMany(ctx context.Context, keys []K, options ...Option) 
 	at := make([]*want[K, V], len(keys))
 	for i, key := range keys {
 		hash := c.hash(key)
-		if !opts.skipLocalRead {
-			if e := c.hit(key, hash, c.loader); e != nil {
-				entries[i] = c.manyEntry(e, Local)
-				continue
-			}
+		if held, ok := c.fromLocal(opts, key, hash, c.loader); ok {
+			entries[i] = c.manyEntry(held)
+			continue
 		}
 		w, err := c.newWant("get", key, hash, c.loader)
 		if err != nil {
@@ -61,11 +59,15 @@ func (c *Cache[K, V]) GetMany(ctx context.Context, keys []K, options ...Option) 
 		return entries
 	}
 	for _, w := range order {
+		c.knows(opts, w)
 		c.capture(w)
 	}
 	ctx, cancel := c.loadDeadline(ctx)
 	defer cancel()
 	c.fill(ctx, opts, order...)
+	if opts.allowStale {
+		c.older(ctx, order)
+	}
 	for _, w := range order {
 		if w.err == nil {
 			c.arrived(w.entry, c.loader)
@@ -77,13 +79,13 @@ func (c *Cache[K, V]) GetMany(ctx context.Context, keys []K, options ...Option) 
 		case w.err != nil:
 			entries[i].Err = w.err
 		default:
-			entries[i] = c.manyEntry(w.entry, w.entry.from)
+			entries[i] = c.manyEntry(found[K, V]{w.entry, w.entry.from, w.entry.old})
 		}
 	}
 	return entries
 }
 
-func (c *Cache[K, V]) manyEntry(e *entry[K, V], from Tier) Entry[V] {
-	v, err := c.out(e)
-	return Entry[V]{Value: v, Err: err, Tier: from, Stale: e.stale(mono.Now())}
+func (c *Cache[K, V]) manyEntry(f found[K, V]) Entry[V] {
+	v, err := c.out(f.e)
+	return Entry[V]{Value: v, Err: err, Tier: f.from, Stale: f.old || f.e.stale(mono.Now())}
 }
