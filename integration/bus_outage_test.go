@@ -62,7 +62,9 @@ func TestABusThatIsSilentOrCutUnderLoadCostsNoFlushAndNoRead(t *testing.T) {
 		}
 		must(t, proxy.Heal())
 		healed := time.Now()
-		eventually(t, "trust", func() bool { return bus.Stats().TrustMargin > 0 && bus.Stats().Trusted > before.Trusted && c.Stats().Trusted })
+		eventually(t, "trust", func() bool {
+			return bus.Stats().TrustMargin > 0 && bus.Stats().Trusted > before.Trusted && c.Stats().Trusted
+		})
 		l.run(t, maxStaleness)
 		after := bus.Stats()
 		reconnects, flushes := after.Reconnects-before.Reconnects, after.Flushes[invalidation.FlushGap]+after.Flushes[invalidation.FlushSubscribed]-
@@ -95,6 +97,8 @@ func TestABusThatIsSilentOrCutUnderLoadCostsNoFlushAndNoRead(t *testing.T) {
 	if after.LocalHits != before.LocalHits || after.RemoteHits == before.RemoteHits {
 		t.Errorf("without a bus: %d local hits, %d remote hits", after.LocalHits-before.LocalHits, after.RemoteHits-before.RemoteHits)
 	}
+	must(t, proxy.Heal())
+	eventually(t, "trust, when it is back after all", func() bool { return c.Stats().Trusted })
 	l.stop()
 	for _, f := range l.failed(gone) {
 		if !errors.Is(f.err, tier.ErrInvalidationPending) {
