@@ -31,7 +31,8 @@ type Config struct {
 	MaxStaleness time.Duration
 
 	// Faults are the names of faults or the beginnings of names, such as cut or kill-node; all are those that apply to the
-	// servers, none is none, and a minus before a word takes those away again.
+	// servers, none is none, and a minus before a word takes those away again. With none the traffic is a calm one, and what it
+	// costs the source is compared with a hand-made pair: see Calm.
 	Faults []string
 
 	// Seed is of all that is random in the coordinator and the nodes. When processes meet is never the same, so a seed makes a
@@ -108,6 +109,15 @@ func (c *Config) complete() (Config, error) {
 	}
 	t := &o.Traffic
 	t.Seed = o.Seed
+	if isCalm(o.Faults) {
+		setDefault(&t.Keys, calm.Keys)
+		setDefault(&t.Skew, calm.Skew)
+		setDefault(&t.Writes, calm.Writes)
+		setDefault(&t.Rate, calm.Rate)
+		setDefault(&t.Readers, calm.Readers)
+		setDefault(&t.Many, calm.Many)
+		t.Calm = true
+	}
 	setDefault(&t.Keys, defaultKeys)
 	setDefault(&t.Skew, defaultSkew)
 	setDefault(&t.Readers, defaultReaders)

@@ -28,6 +28,9 @@ type Report struct {
 	Loads        int64            `json:"source_loads"`
 	Kinds        []FaultKind      `json:"fault_kinds"`
 
+	// Calm is there if no fault was asked for.
+	Calm *Calm `json:"calm,omitempty"`
+
 	// Insufficient says why the run proves too little, even if nothing was violated.
 	Insufficient []string `json:"insufficient,omitempty"`
 
@@ -87,6 +90,9 @@ func (r *run) insufficient(out *Report) (reasons []string) {
 			add("%s happened %d times, at least %d are needed", k.Name, k.Count, r.MinFaults)
 		}
 	}
+	if r.Traffic.Calm {
+		return reasons // it compares
+	}
 	if v.Reads < r.MinReads {
 		add("%d reads were judged, at least %d are needed", v.Reads, r.MinReads)
 	}
@@ -126,6 +132,17 @@ func (r *Report) WriteText(w io.Writer) error {
 	fmt.Fprintf(&b, "\n%d runs of reads were late within the bound, %d went backwards; %d keys were left stale by a process that died before it acknowledged\n",
 		v.Late, v.Backwards, v.Excused)
 	r.writeFaults(&b)
+	if c := r.Calm; c != nil {
+		b.WriteString("\n")
+		t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
+		fmt.Fprintln(t, "reads\twrites\tlocal\tloads\tloads a read\tworst staleness\tviolations\t  ")
+		for i, s := range []Side{c.Strata, c.Plain} {
+			fmt.Fprintf(t, "%d\t%d\t%.1f %%\t%d\t%.3f\t%v\t%d\t  %s\n", s.Reads, s.Writes, 100*s.LocalShare, s.Loads, s.LoadsPerRead, round(s.Worst), s.Violations,
+				[...]string{"strata", "Ristretto, Redis and pub/sub by hand"}[i])
+		}
+		t.Flush()
+		fmt.Fprintf(&b, "a read costs %.2f times the loads of the hand-made pair (at most %v)\n", c.Ratio, MostLoads)
+	}
 	r.writeVerdict(&b)
 	_, err := io.WriteString(w, b.String())
 	return err

@@ -32,6 +32,7 @@ type run struct {
 	seats        []*seat
 	chosen       []fault
 	closers      []func() error // in the order of opening
+	calmLoads    int64          // until the end of the faults
 	errors       io.Writer      // of all nodes
 
 	mu       sync.Mutex
@@ -61,7 +62,13 @@ func Run(ctx context.Context, c *Config) (_ *Report, err error) {
 	if err := r.end(ctx); err != nil {
 		return nil, err
 	}
-	return r.report()
+	report, err := r.report()
+	if err == nil && r.Traffic.Calm {
+		if report.Calm, err = r.compare(ctx, report); err == nil && report.Calm.Ratio > MostLoads {
+			report.Insufficient = append(report.Insufficient, fmt.Sprintf("a read costs %.2f times the loads of the hand-made pair, at most %v are wanted", report.Calm.Ratio, MostLoads))
+		}
+	}
+	return report, err
 }
 
 func newRun(c *Config) (*run, error) {
@@ -104,6 +111,11 @@ func (r *run) open(ctx context.Context) (err error) {
 	if err := r.openSites(ctx); err != nil {
 		return err
 	}
+	return r.openNodes(ctx)
+}
+
+// openNodes starts the source and the nodes.
+func (r *run) openNodes(ctx context.Context) (err error) {
 	if r.source, err = newSource(r.Traffic.Keys + scriptKeys); err != nil {
 		return err
 	}
@@ -218,6 +230,7 @@ func (r *run) traffic(ctx context.Context) error {
 
 // end waits until all is well again, stops the traffic, and lets every node look at every key.
 func (r *run) end(ctx context.Context) error {
+	r.calmLoads = r.source.loads.Load()
 	r.Progress(1, "all faults are over; looking whether what is stale stays so")
 	sleep(ctx, r.MaxStaleness)
 	if err := r.each(func(s *seat) error {

@@ -54,7 +54,7 @@ func newStrata(ctx context.Context, c *Config, source *Source) (cache, error) {
 		Remote: store, Bus: bus, Version: c.Run, MaxStaleness: c.MaxStaleness, Policy: policy.CacheAside[int, Value](source),
 		TTL: time.Hour, LeaseTTL: leaseTTL, LoadTimeout: 2 * callTimeout,
 	}
-	if !c.Traffic.Invalidate {
+	if !c.Traffic.Calm {
 		o.SoftTTL, o.Jitter = softTTL, 0.5
 	}
 	cache, err := tier.New(c.Name, o)

@@ -23,14 +23,14 @@ type Config struct {
 
 // Traffic is what a node does by itself.
 type Traffic struct {
-	Seed       uint64
-	Keys       int     // of the random traffic: 0, 1, …
-	Skew       float64 // of reads, and of half the writes
-	Readers    int
-	Rate       int     // operations a second
-	Writes     float64 // share of the operations
-	Invalidate bool    // write by Invalidate alone
-	Many       float64 // share of the reads that are of several keys at once
+	Seed    uint64
+	Keys    int     // of the random traffic: 0, 1, …
+	Skew    float64 // of reads, and of half the writes
+	Readers int
+	Rate    int     // operations a second
+	Writes  float64 // share of the operations
+	Many    float64 // share of the reads that are of several keys at once
+	Calm    bool    // writes are as skewed as reads, all by Invalidate, and values do not become stale
 }
 
 // A Request is what the coordinator asks. Each has one reply with the same Seq.

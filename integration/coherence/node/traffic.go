@@ -93,11 +93,11 @@ func (w *worker) once(ctx context.Context) {
 		if n.writes.isClosed() {
 			return
 		}
-		if w.rand.IntN(2) == 0 {
-			key = w.rand.IntN(t.Keys)
-		}
 		verb := Invalidate
-		if !t.Invalidate {
+		if !t.Calm {
+			if w.rand.IntN(2) == 0 {
+				key = w.rand.IntN(t.Keys)
+			}
 			key, verb = verbOf(key, n.config.Node, n.config.Nodes, t.Keys)
 		}
 		if verb == Set {
