@@ -11,7 +11,8 @@ import (
 // random bytes by which it differs from every other item, and the frame. The item that opens an incarnation has no frame.
 const (
 	itemVersion = 1
-	itemHeader  = 1 + 16 + 8
+	itemID      = 1 + 16 // where the random bytes are
+	itemHeader  = itemID + 8
 )
 
 var errItem = errors.New("not an item of a log")
@@ -20,7 +21,7 @@ func newItem(of invalidation.Incarnation, frame []byte) []byte {
 	b := make([]byte, itemHeader, itemHeader+len(frame))
 	b[0] = itemVersion
 	copy(b[1:], of[:])
-	_, _ = rand.Read(b[17:itemHeader]) // never fails
+	_, _ = rand.Read(b[itemID:itemHeader]) // never fails
 	return append(b, frame...)
 }
 

@@ -38,6 +38,7 @@ func (p *pump) run() {
 		err := p.begin(ctx)
 		if err == nil {
 			pause = firstPause
+			p.known.note(p.last)
 			p.deliver(received{delivery: invalidation.Delivery{Kind: invalidation.Subscribed, Position: position(p.of, p.last.seq)}})
 			p.follow(ctx)
 			continue
@@ -189,6 +190,7 @@ func (p *pump) take(entries []entry) bool {
 		}
 		p.last = e
 		p.life.saw(of, e.seq)
+		p.known.note(e)
 		p.deliver(received{delivery: invalidation.Delivery{Kind: invalidation.Frame, Position: position(p.of, e.seq), Frame: frame}})
 	}
 	return true

@@ -11,8 +11,7 @@ import (
 const replayCalls = 10
 
 // Replay implements invalidation.Replayer. It begins with the entry at after itself: where that one is gone, nobody can say
-// whether what follows does follow it. That it is the one which this node has read is what the pump makes sure of, before each
-// subscription.
+// whether what follows does follow it; so it is where another one stands there, in a log that lost its tail and grew again.
 func (t *transport) Replay(ctx context.Context, after invalidation.Position, through uint64) ([][]byte, error) {
 	if err := t.usable(ctx, "replay"); err != nil {
 		return nil, err
@@ -37,7 +36,7 @@ func (t *transport) Replay(ctx context.Context, after invalidation.Position, thr
 		for _, e := range entries[:min(len(entries), int(int64(through)-next))] {
 			of, frame, err := readItem(e.raw)
 			switch {
-			case e.seq != next || err != nil || of != after.Incarnation:
+			case e.seq != next || err != nil || of != after.Incarnation || t.known.isOther(e):
 				return nil, t.gone(after)
 			case uint64(e.seq) >= after.N:
 				if size += len(frame); len(frame) == 0 || size > invalidation.MaxReplayBytes {

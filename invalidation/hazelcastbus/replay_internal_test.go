@@ -64,6 +64,28 @@ func TestReplay(t *testing.T) {
 	gone(t, at, at.N+1)
 }
 
+// A log that lost its tail and grew past it again has another entry where this node's last one stood, of the same incarnation as
+// long as nobody has noticed.
+func TestAReplayBehindAnotherEntryIsGone(t *testing.T) {
+	t.Parallel()
+	srv, name := servertest.SharedHazelcast(t), servertest.Key(t)
+	a := open(t, srv.URL(), name)
+	at := subscribed(t, a)
+	publish(t, a, "last")
+	publish(t, a, "next")
+	after := invalidation.Position{Incarnation: at.Incarnation, N: at.N + 1}
+	for range 2 {
+		receive(t, a)
+	}
+	if frames, err := a.Replay(t.Context(), after, at.N+2); err != nil || len(frames) != 1 {
+		t.Fatalf("%d frames, %v", len(frames), err)
+	}
+	a.known.note(entry{seq: int64(after.N) - 1, raw: newItem(at.Incarnation, []byte("last"))}) // as if what was read had been another
+	if frames, err := a.Replay(t.Context(), after, at.N+2); !errors.Is(err, invalidation.ErrGone) {
+		t.Errorf("%d frames, %v; want ErrGone", len(frames), err)
+	}
+}
+
 // overwritten is run on a member whose ring buffers hold 20 entries.
 func overwritten(t *testing.T, url string) {
 	a := open(t, url, "replay")

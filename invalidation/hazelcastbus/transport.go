@@ -16,6 +16,7 @@ type transport struct {
 	owned bool // Close closes conn
 	names names
 	life  life
+	known known
 
 	deliveries chan received // from the pump and the ear to Receive
 

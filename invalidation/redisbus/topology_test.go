@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -110,6 +111,14 @@ func TestAFailoverBySentinelsFlushesAndRecovers(t *testing.T) {
 	defer cancel()
 	old, err := g.Primary(ctx)
 	servertest.Require(t, err)
+	client(t, old, killSubscriptions)
+	for i := range 20 {
+		a.announce(t, fmt.Sprint("cut", i))
+	}
+	b.wait(t, "what was announced while it was cut", func(r *recorder) bool { return slices.Contains(r.keys, "cut19") })
+	if now, _ := b.counts(); now != flushes {
+		t.Errorf("a cut at the primary cost %d flushes", now-flushes)
+	}
 	servertest.Require(t, old.Pause()) // hangs, and comes back as what it was
 	_, err = g.AwaitFailover(ctx, old)
 	servertest.Require(t, err)
@@ -165,7 +174,18 @@ func TestTheSubscriptionFollowsItsSlot(t *testing.T) {
 	if to == owner {
 		to = c.Nodes()[1]
 	}
+	flushes, _ := b.counts()
+	replays := b.bus.Stats().Replays
+	client(t, owner, killSubscriptions)
+	for i := range 20 { // a cut at one primary, which has the log
+		a.announce(t, fmt.Sprint("cut", i))
+	}
+	b.wait(t, "what was announced while it was cut", func(r *recorder) bool { return slices.Contains(r.keys, "cut19") })
+	if now, _ := b.counts(); now != flushes {
+		t.Errorf("a cut at the owner of the slot cost %d flushes, %d replays", now-flushes, b.bus.Stats().Replays-replays)
+	}
 	servertest.Require(t, c.Migrate(ctx, slot, to))
+	b.wait(t, "a flush: another server is another incarnation", func(r *recorder) bool { return r.flushes > flushes })
 	heard(t, a, b, "after")
 	a.trustedNow(t)
 	b.trustedNow(t)
