@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"time"
 
 	"github.com/strata-cache/strata/backend/driver"
 	"github.com/strata-cache/strata/backend/record"
 	"github.com/strata-cache/strata/codec"
+	"github.com/strata-cache/strata/internal/jitter"
 	"github.com/strata-cache/strata/invalidation"
 )
 
@@ -68,7 +68,7 @@ func (c *Cache[K, V]) mark(ctx context.Context, all bool, slots []uint16, announ
 	}
 	for try := range markTries {
 		if try > 0 {
-			if err := pause(ctx, time.Duration(1+rand.IntN(1<<min(try, 6)))*time.Millisecond); err != nil {
+			if err := pause(ctx, time.Millisecond+jitter.N(time.Millisecond<<min(try, 6))); err != nil {
 				return "remote", err
 			}
 		}

@@ -36,7 +36,7 @@ func (w *world) do(it *item) {
 		defer cancel()
 	}
 	switch it.Op {
-	case invalidate, remove, set, clear:
+	case invalidate, remove, set, clear, tag, prefix:
 		l.write(first, ctx, it)
 	case expire:
 		l.w.record(l, it, "expire", 0, l.cache.Expire(first, it.key()))
@@ -96,11 +96,10 @@ func (l *life) read(ctx context.Context, it *item) (err error) {
 func (l *life) write(first, ctx context.Context, it *item) {
 	w := l.w
 	keys := []int{it.Key}
-	if it.Op == clear {
-		keys = keys[:0]
-		for k := range w.script.Keys {
-			keys = append(keys, k)
-		}
+	if most := w.script.Keys; it.Op == clear || it.Op == tag && it.allTags() {
+		keys = []int{0, 1, 2}[:most]
+	} else if it.Op == prefix {
+		keys = []int{0, 1}[:min(2, most)]
 	}
 	if w.serial {
 		for _, k := range keys {
@@ -128,10 +127,16 @@ func (l *life) write(first, ctx context.Context, it *item) {
 		switch {
 		case it.Op == clear:
 			err = l.cache.Clear(first)
+		case it.Op == tag && it.allTags():
+			err = l.cache.InvalidateTag(first, allTag)
+		case it.Op == tag:
+			err = l.cache.InvalidateTag(first, tagOf(it.Key))
+		case it.Op == prefix:
+			err = l.cache.InvalidatePrefix(first, keyNames()[0]) // which the second begins with
 		case it.Op == remove:
 			err = l.cache.Delete(first, it.key())
 		case it.Op == set && try == 0:
-			err = l.cache.Set(first, it.key(), vs[0].number)
+			err = l.cache.Set(first, it.key(), vs[0].number, tier.WithTags(tagsOf(it.Key)...))
 		default:
 			err = l.cache.Invalidate(first, it.key())
 		}

@@ -128,7 +128,27 @@ func indexOf(key string) int {
 // A loader reads the source for a life.
 type loader struct{ life *life }
 
-var _ policy.BatchLoader[string, int] = (*loader)(nil)
+var (
+	_ policy.BatchLoader[string, int] = (*loader)(nil)
+	_ policy.Refresher[string, int]   = (*loader)(nil)
+)
+
+// Every value has two tags: its key's, and one that all have.
+const allTag = "all"
+
+func tagOf(key int) string    { return "only " + itoa(key) }
+func tagsOf(key int) []string { return []string{tagOf(key), allTag} }
+
+func (it *item) allTags() bool { return it.Seed>>8%2 == 0 }
+
+// Refresh implements policy.Refresher, which can tell of tags.
+func (o *loader) Refresh(ctx context.Context, key string, _ *policy.Answer[int]) policy.Answer[int] {
+	a, err := o.LoadMany(ctx, []string{key})
+	if err != nil {
+		return policy.Answer[int]{Err: err}
+	}
+	return a[0]
+}
 
 // Load looks at a moment within the time that it takes; then it may take longer.
 func (o *loader) Load(ctx context.Context, key string) (int, error) {
@@ -157,9 +177,9 @@ func (o *loader) LoadMany(ctx context.Context, keys []string) ([]policy.Answer[i
 	w.mu.Lock()
 	for i, k := range keys {
 		v := w.source.now[indexOf(k)]
-		answers[i].Value = v.number
+		answers[i] = policy.Answer[int]{Value: v.number, Tags: tagsOf(indexOf(k))}
 		if v.absent {
-			answers[i] = policy.Answer[int]{Err: policy.ErrNotFound}
+			answers[i].Value, answers[i].Err = 0, policy.ErrNotFound
 		}
 		w.logLocked("N%d loads k%d: v%d", l.node.id, indexOf(k), v.number)
 	}

@@ -29,7 +29,9 @@ const (
 	remove     op = "delete"     // delete at the source, then Delete until it is acknowledged
 	set        op = "set"        // write the source, then Set; if that fails, Invalidate until it is acknowledged
 	expire     op = "expire"
-	clear      op = "clear" // write the source at all keys, then Clear until it is acknowledged
+	clear      op = "clear"  // write the source at all keys, then Clear until it is acknowledged
+	tag        op = "tag"    // the same with InvalidateTag, at one key or all
+	prefix     op = "prefix" // the same with InvalidatePrefix, at the first two keys
 
 	pause     op = "pause"      // the node does nothing
 	crash     op = "crash"      // the node is gone, and comes back empty
@@ -119,10 +121,14 @@ func generate(seed uint64) *script {
 		Seed: seed, Keys: pick(r, 1, 1, 2, 3), Soft: pick(r, 0, 0, 150*time.Millisecond), Negative: r.IntN(2) == 0, Lossy: r.IntN(2) == 0,
 	}
 	ops := []op{get, get, get, get, get, getMany, skipLocal, peek, invalidate, invalidate, invalidate, remove}
-	switch r.IntN(4) {
+	switch r.IntN(6) {
 	case 0:
-		ops = append(ops, clear, expire)
-	case 1, 2:
+		ops = append(ops, clear, expire, prefix)
+	case 1:
+		ops = append(ops, tag, tag, tag, clear)
+	case 2:
+		ops = append(ops, tag, tag, clear, set, set)
+	case 3, 4:
 		ops = append(ops, set, set, set, expire)
 	}
 	for range 8 + r.IntN(18) {
