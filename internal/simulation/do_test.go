@@ -66,7 +66,7 @@ func (l *life) read(ctx context.Context, it *item) (err error) {
 		if err != nil && !absent {
 			return err
 		}
-		l.check(key, start, version{v, absent}, string(it.Op))
+		l.check(key, start, version{v, absent}, it.Op)
 		return nil
 	}
 	switch it.Op {
@@ -82,8 +82,8 @@ func (l *life) read(ctx context.Context, it *item) (err error) {
 			return nil
 		}
 		return judge(it.Key, v, err)
-	case skipLocal:
-		v, err := l.cache.Get(ctx, it.key(), tier.SkipLocalRead())
+	case skipLocal, fresh, allowStale:
+		v, err := l.cache.Get(ctx, it.key(), map[op]tier.Option{skipLocal: tier.SkipLocalRead(), fresh: tier.Fresh(), allowStale: tier.AllowStale()}[it.Op])
 		return judge(it.Key, v, err)
 	default:
 		v, err := l.cache.Get(ctx, it.key())

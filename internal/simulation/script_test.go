@@ -25,6 +25,8 @@ const (
 	peek       op = "peek"       // without loading
 	skipLocal  op = "skip-local" // a read that does not look at the local tier
 	getMany    op = "get-many"   // of all keys
+	fresh      op = "fresh"      // a read that may miss nothing at all
+	allowStale op = "stale"      // one that may have old values, though not older than this node's own writes
 	invalidate op = "invalidate" // write the source, then Invalidate until it is acknowledged
 	remove     op = "delete"     // delete at the source, then Delete until it is acknowledged
 	set        op = "set"        // write the source, then Set; if that fails, Invalidate until it is acknowledged
@@ -120,7 +122,7 @@ func generate(seed uint64) *script {
 	s := &script{
 		Seed: seed, Keys: pick(r, 1, 1, 2, 3), Soft: pick(r, 0, 0, 150*time.Millisecond), Negative: r.IntN(2) == 0, Lossy: r.IntN(2) == 0,
 	}
-	ops := []op{get, get, get, get, get, getMany, skipLocal, peek, invalidate, invalidate, invalidate, remove}
+	ops := []op{get, get, get, get, get, getMany, skipLocal, peek, fresh, pick(r, fresh, allowStale), invalidate, invalidate, invalidate, remove}
 	switch r.IntN(6) {
 	case 0:
 		ops = append(ops, clear, expire, prefix)

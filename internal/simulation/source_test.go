@@ -98,7 +98,7 @@ func (w *world) settleLocked(l *life, key int, place int) {
 }
 
 // check judges a read that began at start.
-func (l *life) check(key int, start time.Duration, v version, how string) {
+func (l *life) check(key int, start time.Duration, v version, how op) {
 	w := l.w
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -121,7 +121,10 @@ func (l *life) check(key int, start time.Duration, v version, how string) {
 	for _, a := range w.source.acks[key] {
 		switch {
 		case place >= a.place:
-		case a.at+maxStaleness < start:
+		case how == fresh && a.at < start:
+			w.violateLocked("not fresh", "N%d read v%d of k%d, begun at %.3f, though v%d was acknowledged by N%d at %.3f",
+				l.node.id, v.number, key, millis(start), a.version, a.node, millis(a.at))
+		case how != allowStale && a.at+maxStaleness < start:
 			w.violateLocked("stale", "N%d read v%d of k%d (%s, begun at %.3f), though v%d was acknowledged by N%d at %.3f",
 				l.node.id, v.number, key, how, millis(start), a.version, a.node, millis(a.at))
 		case a.node == l.node.id && a.inc == l.inc && a.at < start:
