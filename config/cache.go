@@ -89,24 +89,26 @@ func Cache[K comparable, V any](set *Set, name string, options ...Option[K, V]) 
 // tierOptions joins what the file says of a cache with what the program brings.
 func tierOptions[K comparable, V any](set *Set, c *cachePlan, pol policy.Policy[K, V], hooks []Hooks[K, V]) *tier.Options[K, V] {
 	o := &tier.Options[K, V]{
-		Remote:       set.views[c.remote],
-		Bus:          set.buses[c.bus],
-		Policy:       pol,
-		TTL:          c.ttl,
-		LocalTTL:     c.localTTL,
-		SoftTTL:      c.softTTL,
-		NegativeTTL:  c.negativeTTL,
-		Jitter:       c.jitter,
-		MaxStaleness: c.maxStaleness,
-		LoadTimeout:  c.loadTimeout,
-		FenceWait:    c.fenceWait,
-		LeaseTTL:     c.leaseTTL,
-		OnContention: c.contention,
-		LocalCost:    c.localCost,
-		Version:      c.version,
-		Compression:  c.compressor,
-		Encryption:   c.cipher,
-		MaxBody:      int(c.maxBody),
+		Remote:          set.views[c.remote],
+		Bus:             set.buses[c.bus],
+		Policy:          pol,
+		TTL:             c.ttl,
+		LocalTTL:        c.localTTL,
+		SoftTTL:         c.softTTL,
+		NegativeTTL:     c.negativeTTL,
+		Jitter:          c.jitter,
+		MaxStaleness:    c.maxStaleness,
+		LoadTimeout:     c.loadTimeout,
+		FenceWait:       c.fenceWait,
+		LeaseTTL:        c.leaseTTL,
+		OnContention:    c.contention,
+		WhenUnreachable: c.unreachable,
+		SourceSettle:    c.sourceSettle,
+		LocalCost:       c.localCost,
+		Version:         c.version,
+		Compression:     c.compressor,
+		Encryption:      c.cipher,
+		MaxBody:         int(c.maxBody),
 	}
 	for _, h := range hooks {
 		o.Key, o.Codec, o.Weigh, o.Clone, o.OnEvent, o.Logger = h.Key, h.Codec, h.Weigh, h.Clone, h.OnEvent, h.Logger
@@ -123,10 +125,17 @@ func policyOf[K comparable, V any](mode string, sources []policy.Loader[K, V]) (
 		}
 	}
 	switch mode {
-	case "cache-aside":
+	case policy.Aside.String():
 		return policy.CacheAside(src), nil
+	case policy.Through.String():
+		if both, ok := src.(policy.Source[K, V]); ok {
+			return policy.WriteThrough(both), nil
+		}
 	}
-	return policy.Policy[K, V]{}, fmt.Errorf("mode %s: the source %T cannot serve it", mode, src)
+	if src == nil {
+		return policy.Policy[K, V]{}, fmt.Errorf("mode %s: there is no source: it needs one that loads and stores", mode)
+	}
+	return policy.Policy[K, V]{}, fmt.Errorf("mode %s: the source %T cannot serve it: it is no policy.Source", mode, src)
 }
 
 // isNil sees a nil func and a nil pointer in an interface as well: either would fail only at the first miss.

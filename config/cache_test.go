@@ -13,6 +13,7 @@ import (
 	"github.com/strata-cache/strata/config"
 	"github.com/strata-cache/strata/policy"
 	"github.com/strata-cache/strata/tier"
+	"github.com/strata-cache/strata/tier/tiertest"
 )
 
 func TestASourceAndHooksAreUsed(t *testing.T) {
@@ -79,17 +80,21 @@ func TestOnEventIsTold(t *testing.T) {
 
 func TestWhatCacheRefuses(t *testing.T) {
 	t.Parallel()
-	set := parse(t, newWorld(), "caches: {products: {mode: cache-aside}, others: {}}")
+	set := parse(t, newWorld(), "caches: {products: {mode: cache-aside}, through: {mode: write-through}, others: {}}")
+	_, cannot := config.Cache(set, "through", config.Source(policy.LoaderFunc[int, int](func(context.Context, int) (int, error) { return 0, nil })))
+	_, nothing := config.Cache[int, int](set, "through")
 	f := policy.LoaderFunc[int, int](func(context.Context, int) (int, error) { return 0, nil })
 	_, unknown := config.Cache[int, int](set, "produts")
 	_, none := config.Cache(set, "products", config.Source(policy.LoaderFunc[int, int](nil)))
 	_, two := config.Cache(set, "products", config.Source(f), config.Source(f))
 	_, key := config.Cache[struct{ a int }, int](set, "products")
 	for want, err := range map[string]error{
-		"config: caches.produts: no cache has this name; did you mean products?":                                   unknown,
-		`config: cache "products": mode cache-aside: the source policy.LoaderFunc[int,int] is nil: it cannot load`: none,
-		`config: cache "products": at most one Source and one Hooks, not 2 and 0`:                                  two,
-		`config: tier: new "products": a key of type struct { a int } has no form of its own: set Options.Key`:     key,
+		"config: caches.produts: no cache has this name; did you mean products?":                                                     unknown,
+		`config: cache "products": mode cache-aside: the source policy.LoaderFunc[int,int] is nil: it cannot load`:                   none,
+		`config: cache "through": mode write-through: the source policy.LoaderFunc[int,int] cannot serve it: it is no policy.Source`: cannot,
+		`config: cache "through": mode write-through: there is no source: it needs one that loads and stores`:                        nothing,
+		`config: cache "products": at most one Source and one Hooks, not 2 and 0`:                                                    two,
+		`config: tier: new "products": a key of type struct { a int } has no form of its own: set Options.Key`:                       key,
 	} {
 		if err == nil || err.Error() != want {
 			t.Errorf("got  %v\nwant %s", err, want)
@@ -101,5 +106,10 @@ func TestWhatCacheRefuses(t *testing.T) {
 	}
 	if _, err := config.Cache(set, "products", config.Source(f)); err != nil {
 		t.Errorf("after refusals: %v", err)
+	}
+	table := tiertest.NewSource[int, int]()
+	through, err := config.Cache(set, "through", config.Source(table))
+	if err != nil || through.Set(t.Context(), 1, 2) != nil || table.Values()[1] != 2 {
+		t.Errorf("write-through: %v, the source has %v", err, table.Values())
 	}
 }

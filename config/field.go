@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/strata-cache/strata/codec"
+	"github.com/strata-cache/strata/policy"
 	"github.com/strata-cache/strata/tier"
 )
 
@@ -33,6 +34,8 @@ type settings struct {
 	fenceWait    time.Duration
 	leaseTTL     time.Duration
 	contention   tier.Contention
+	unreachable  tier.Unreachable
+	sourceSettle time.Duration
 	localCost    int64 // -1: off
 	version      string
 	compression  string // "": off
@@ -72,6 +75,7 @@ const (
 	typeKey       = "key"
 	typeAlgorithm = "algorithm"
 	typeAnswer    = "wait or fail"
+	typeUnreached = "commit or refuse"
 	sameAsTTL     = "as ttl"
 	required      = "–"
 )
@@ -90,7 +94,7 @@ var cacheFields = []field[settings]{
 	},
 	{
 		"mode", typeMode, "cache-aside",
-		"how the cache relates to the program's source. `cache-aside`: it reads through the source; the application writes the source itself and calls `Invalidate`. Other modes are not there yet",
+		"how the cache relates to the program's source. `cache-aside`: it reads through the source; the application writes the source itself and calls `Invalidate`. `write-through`: `Set` and `Delete` write the source, which has to be a `policy.Source`",
 		setMode,
 	},
 	{
@@ -142,6 +146,16 @@ var cacheFields = []field[settings]{
 		"on_contention", typeAnswer, "wait",
 		"what a read of one key does while somebody else loads it: `wait` for the value, or `fail` at once with `ErrColdCache`",
 		setContention,
+	},
+	{
+		"when_unreachable", typeUnreached, "commit",
+		"what a write of the source does if other nodes cannot be kept from using old values before it: `commit` all the same and repair the keys behind, or `refuse`",
+		setUnreachable,
+	},
+	{
+		"source_settle", typeDuration, "5s",
+		"how long a write of the source whose outcome is unknown may still take effect; at least 10ms",
+		duration(func(s *settings) *time.Duration { return &s.sourceSettle }, 10*time.Millisecond, false),
 	},
 	{
 		"local_cost", typeSize, "64MiB",
@@ -243,7 +257,7 @@ func duration[S any](where func(*S) *time.Duration, least time.Duration, mayBeOf
 }
 
 // modes are what a cache may do when it is written. policyOf turns one into a policy.
-var modes = []string{"cache-aside"}
+var modes = []string{policy.Aside.String(), policy.Through.String()}
 
 func setMode(s *settings, v string) string {
 	for _, m := range modes {
@@ -264,6 +278,18 @@ func setContention(s *settings, v string) string {
 		return "is unknown; known: " + strings.Join(contentions, ", ")
 	}
 	s.contention = tier.Contention(i)
+	return ""
+}
+
+// unreachables are what a write may do that cannot tell the other nodes.
+var unreachables = []string{tier.Commit.String(), tier.Refuse.String()}
+
+func setUnreachable(s *settings, v string) string {
+	i := slices.Index(unreachables, v)
+	if i < 0 {
+		return "is unknown; known: " + strings.Join(unreachables, ", ")
+	}
+	s.unreachable = tier.Unreachable(i)
 	return ""
 }
 

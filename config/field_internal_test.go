@@ -43,6 +43,7 @@ func TestEveryFieldReachesTheCache(t *testing.T) {
 		"ttl": {"61m", "1h1m0s"}, "local_ttl": {"62s", "1m2s"}, "soft_ttl": {"63s", "1m3s"}, "negative_ttl": {"64s", "1m4s"},
 		"jitter": {"0.25", "0.25"}, "max_staleness": {"1500ms", "1.5s"}, "load_timeout": {"7s", "7s"}, "fence_wait": {"8ms", "8ms"},
 		"lease_ttl": {"9s", "9s"}, "on_contention": {"fail", "fail"},
+		"when_unreachable": {"refuse", "refuse"}, "source_settle": {"11s", "11s"},
 		"local_cost": {"3MiB", "3145728"}, "version": {"1.10", "1.10"},
 		"remote": {"x://r", ""}, "bus": {"x://b", ""}, "mode": {"cache-aside", ""},
 		"compression": {"zstd", "zstd from 4096"}, "compression_threshold": {"4KiB", ""}, "encryption": {"ring", "new, old"},
@@ -124,7 +125,7 @@ func TestDefaultsAreThoseOfTier(t *testing.T) {
 	})
 	for name, constant := range map[string]string{
 		"ttl": "defaultTTL", "max_staleness": "defaultMaxStaleness", "load_timeout": "defaultLoadTimeout",
-		"fence_wait": "defaultFenceWait", "lease_ttl": "defaultLeaseTTL", "local_cost": "defaultLocalCost", "version": "defaultVersion",
+		"fence_wait": "defaultFenceWait", "lease_ttl": "defaultLeaseTTL", "source_settle": "defaultSourceSettle", "local_cost": "defaultLocalCost", "version": "defaultVersion",
 	} {
 		if fieldNamed(cacheFields, name).def != got[constant] {
 			t.Errorf("%s: default %q here, %q in tier", name, fieldNamed(cacheFields, name).def, got[constant])
@@ -143,6 +144,7 @@ func TestBoundsAreThoseOfTier(t *testing.T) {
 		{"load_timeout", "1ms", "999us"},
 		{"fence_wait", "1ms", "999us"},
 		{"lease_ttl", "1s", "999ms"},
+		{"source_settle", "10ms", "9999us"},
 		{"soft_ttl", "1ns", "-1ns"},
 		{"jitter", "0.9", "0.91"},
 		{"jitter", "0", "-0.01"},
@@ -182,7 +184,7 @@ func TestBoundsAreThoseOfTier(t *testing.T) {
 			d, _ := time.ParseDuration(test.below)
 			where := map[string]*time.Duration{
 				"ttl": &s.ttl, "local_ttl": &s.localTTL, "negative_ttl": &s.negativeTTL, "max_staleness": &s.maxStaleness,
-				"load_timeout": &s.loadTimeout, "fence_wait": &s.fenceWait, "lease_ttl": &s.leaseTTL, "soft_ttl": &s.softTTL,
+				"load_timeout": &s.loadTimeout, "fence_wait": &s.fenceWait, "lease_ttl": &s.leaseTTL, "source_settle": &s.sourceSettle, "soft_ttl": &s.softTTL,
 			}
 			*where[test.field] = d
 		}

@@ -34,6 +34,7 @@ var definitions = map[string]object{
 	typeMode:      oneOf(modes),
 	typeAlgorithm: oneOf(compressions),
 	typeAnswer:    oneOf(contentions),
+	typeUnreached: oneOf(unreachables),
 	typeKey:       {"type": "string", "pattern": `^` + fromFile + `.|^\$\{[A-Za-z_][A-Za-z0-9_]*\}$`},
 }
 

@@ -10,16 +10,24 @@ import (
 // ErrNotFound is a loader's answer that its source has no such value.
 var ErrNotFound = sentinel.ErrNotFound
 
+// ErrNotWritten is a [Store]'s word that the source was not changed, and will not be by what was asked: a constraint refused it,
+// or the transaction was rolled back. Of any other error of a Store nobody knows whether it was.
+var ErrNotWritten = sentinel.ErrNotWritten
+
 // A Mode is what a cache does when it is written.
 type Mode uint8
 
 const (
-	Aside Mode = iota // the application writes the source, and invalidates
+	Aside   Mode = iota // the application writes the source, and invalidates
+	Through             // the cache writes the source, and then what it holds
 )
 
 func (m Mode) String() string {
-	if m == Aside {
+	switch m {
+	case Aside:
 		return "cache-aside"
+	case Through:
+		return "write-through"
 	}
 	return "unknown"
 }
@@ -34,6 +42,18 @@ type Policy[K comparable, V any] struct {
 // CacheAside reads through loader, which may be nil. The application writes the source itself.
 func CacheAside[K comparable, V any](loader Loader[K, V]) Policy[K, V] {
 	return Policy[K, V]{Mode: Aside, Loader: loader}
+}
+
+// WriteThrough reads and writes through source: Set, SetMany and Delete return when the source has what was written. All nodes of
+// a cache have to use it, and nothing else may write the source without telling the cache.
+func WriteThrough[K comparable, V any](source Source[K, V]) Policy[K, V] {
+	return Policy[K, V]{Mode: Through, Loader: source, Store: source}
+}
+
+// A Source is a system of record that a cache both reads and writes.
+type Source[K comparable, V any] interface {
+	Loader[K, V]
+	Store[K, V]
 }
 
 // A Loader reads one value from the source. It is called concurrently, though once at a time for a key in a process. The
@@ -70,8 +90,15 @@ type Refresher[K comparable, V any] interface {
 	Refresh(ctx context.Context, key K, held *Answer[V]) Answer[V]
 }
 
-// A Store writes the source. Package tier calls it in the modes that write.
+// A Store writes the source. It is called concurrently, though once at a time for a key in a process, with the context of who
+// writes. It must not write the same key of the same cache.
+//
+// When a method returns without an error, every later load of the key has to find what was written, or newer. An error that is
+// [ErrNotWritten] is a definite answer; after any other, and after a panic, the change may have happened, or may still happen.
 type Store[K comparable, V any] interface {
+	// Store makes the source have value at key.
 	Store(ctx context.Context, key K, value V) error
+
+	// Delete makes the source have nothing at key. That there was nothing is no error, or ErrNotFound.
 	Delete(ctx context.Context, key K) error
 }

@@ -44,6 +44,7 @@ type Cache[K comparable, V any] struct {
 	writers   writers
 	repairs   repairs
 	marking   marking
+	writes    writes[K, V]
 
 	// ctx ends when the cache is closed. life is held by every call that may start something, and waited for by Close.
 	ctx    context.Context
@@ -116,7 +117,9 @@ func (c *Cache[K, V]) Close() error {
 	c.mu.Unlock()
 	c.epochs.flush() // no hit from now on
 	c.stop()
-	err := errors.Join(c.awaitCalls(), c.mendLast())
+	err := c.awaitCalls()
+	c.writes.expire()
+	err = errors.Join(err, c.mendLast())
 	if c.bus != nil {
 		err = errors.Join(err, c.bus.Close())
 	}

@@ -27,6 +27,12 @@
 // Whoever comes too late is refused, so what was loaded before a write is never stored after it; and what the remote tier
 // refused is not kept locally either.
 //
+// # Writing the source
+//
+// Under policy.WriteThrough Set, SetMany and Delete write the source, within a fence: nobody stores or keeps what was loaded before
+// the write, also if this process dies in between. An application that writes the source itself does the same by
+// [Cache.BeginWrite], or calls Invalidate afterwards, which is cheaper and leaves that window.
+//
 // # Errors
 //
 // A write that gets no clear answer is [ErrInvalidationPending]: the key is in doubt, which means that this node reads it from the

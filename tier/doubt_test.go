@@ -55,14 +55,14 @@ func play(t *testing.T, o options, do func(s *scene)) {
 		if o.Policy.Loader == nil {
 			o.Policy = aside(s.source)
 		}
+		o.LocalCost = 1 << 20
 		shaky := backend.New(fault.Wrap(s.env.Remote, s.faults))
 		t.Cleanup(func() { shaky.Close() })
 		o.Remote = shaky
 		s.a = tiertest.Node(t, s.env, "c", &o)
 		o.Remote = nil
 		s.b = tiertest.Node(t, s.env, "c", &o)
-		time.Sleep(time.Minute) // of the bubble
-		synctest.Wait()
+		s.rest(5 * time.Second) // until the nodes are trusted
 		do(s)
 	})
 }

@@ -13,6 +13,9 @@ var (
 	// ErrNotFound says that the source has no such value, or that there is no source and nothing is cached.
 	ErrNotFound = sentinel.ErrNotFound
 
+	// ErrNotWritten says that the source was not changed, and will not be by what was asked.
+	ErrNotWritten = sentinel.ErrNotWritten
+
 	// ErrUnavailable says that a server could not be reached or did not answer in time. It is never a miss.
 	ErrUnavailable = sentinel.ErrUnavailable
 

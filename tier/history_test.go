@@ -75,7 +75,7 @@ func history(t *testing.T, r *rand.Rand, nodes []*cache, s *tiertest.Source[int,
 			must(t, c.Invalidate(ctx, k))
 			delete(set, k)
 		case 2:
-			s.Delete(k)
+			s.Remove(k)
 			must(t, c.Delete(ctx, k))
 			delete(set, k)
 		case 3:

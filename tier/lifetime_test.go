@@ -91,7 +91,7 @@ func TestAStaleValueIsServedWhileOneRefreshRuns(t *testing.T) {
 				synctest.Wait()
 				want(t, c, 1, "v2")
 
-				s.Delete(1) // a value that is gone at the source ends with its refresh
+				s.Remove(1) // a value that is gone at the source ends with its refresh
 				time.Sleep(2 * time.Second)
 				want(t, c, 1, "v2")
 				synctest.Wait()

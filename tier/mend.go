@@ -46,7 +46,7 @@ func (c *Cache[K, V]) repairLater(rs ...repair) {
 	}
 	for _, r := range rs {
 		if c.remote == nil {
-			r = repair{key: r.key, tell: r.tell}
+			r = repair{key: r.key, tell: r.tell, later: r.later, due: r.due}
 		}
 		if r.tell = r.tell && c.bus != nil; !r.remote && !r.tell {
 			continue

@@ -60,6 +60,14 @@ type Options[K comparable, V any] struct {
 	// loads what others are loading too, and keeps nothing of that.
 	OnContention Contention
 
+	// WhenUnreachable says what BeginWrite and policy.WriteThrough do if other nodes cannot be kept from using old values
+	// before the source is written. Default Commit.
+	WhenUnreachable Unreachable
+
+	// SourceSettle is how long a write of the source whose outcome is unknown may still take effect. So long reads of its keys
+	// go to the source. Default 5 s; at least 10 ms.
+	SourceSettle time.Duration
+
 	// LocalCost is how much the local tier may hold, in bytes as Weigh counts them, and a fixed overhead for each entry.
 	// Default 64 MiB, at least 64 KiB; negative turns the local tier off, which needs a Remote.
 	LocalCost int64
@@ -113,6 +121,8 @@ const (
 	defaultFenceWait    = 50 * time.Millisecond
 	defaultLeaseTTL     = 5 * time.Second
 	minLeaseTTL         = time.Second
+	defaultSourceSettle = 5 * time.Second
+	minSourceSettle     = 10 * time.Millisecond
 	defaultLocalCost    = 64 << 20
 	minLocalCost        = 64 << 10
 	minTTL              = 10 * time.Millisecond
@@ -134,6 +144,7 @@ func (o *Options[K, V]) withDefaults() Options[K, V] {
 	setDefault(&out.LoadTimeout, defaultLoadTimeout)
 	setDefault(&out.FenceWait, defaultFenceWait)
 	setDefault(&out.LeaseTTL, defaultLeaseTTL)
+	setDefault(&out.SourceSettle, defaultSourceSettle)
 	setDefault(&out.LocalCost, defaultLocalCost)
 	setDefault(&out.Version, defaultVersion)
 	setDefault(&out.MaxBody, codec.MaxBody)
@@ -204,6 +215,12 @@ func (o *Options[K, V]) validate(name string) error {
 	if o.OnContention > Fail {
 		bad("OnContention %d: unknown", o.OnContention)
 	}
+	if o.WhenUnreachable > Refuse {
+		bad("WhenUnreachable %d: unknown", o.WhenUnreachable)
+	}
+	if o.SourceSettle < minSourceSettle {
+		bad("SourceSettle %v: must be at least %v", o.SourceSettle, minSourceSettle)
+	}
 	switch {
 	case o.LocalCost < 0 && o.Remote == nil:
 		bad("LocalCost %d: the local tier is off and there is no Remote: nothing would be cached", o.LocalCost)
@@ -213,8 +230,11 @@ func (o *Options[K, V]) validate(name string) error {
 	if o.MaxBody < minMaxBody || o.MaxBody > codec.MaxBody {
 		bad("MaxBody %d: must be from %d to %d", o.MaxBody, minMaxBody, codec.MaxBody)
 	}
-	if o.Policy.Mode != policy.Aside {
+	switch {
+	case o.Policy.Mode > policy.Through:
 		bad("Policy: mode %v is unknown", o.Policy.Mode)
+	case o.Policy.Mode == policy.Through && (o.Policy.Store == nil || o.Policy.Loader == nil):
+		bad("Policy: %v needs a source that loads and stores", o.Policy.Mode)
 	}
 	return errors.Join(errs...)
 }

@@ -12,8 +12,13 @@ import (
 // error the outcome is unknown: call Invalidate when it matters. Only a value that cannot be encoded, or is too large for the
 // remote tier, surely changes nothing.
 //
-// Of several Sets at one time the last wins; if they keep getting into each other's way the key is left empty. The source
-// is not written: that is the application's affair.
+// Of several Sets at one time the last wins; if they keep getting into each other's way the key is left empty.
+//
+// Under policy.CacheAside the source is not written: that is the application's affair. Under policy.WriteThrough it is, within a
+// write as [Cache.BeginWrite] begins it, so that what the source has last the caches have last, or nothing. An error of the source
+// has Tier "source"; unless it is policy.ErrNotWritten nobody knows what the source has, and until Options.SourceSettle has
+// passed reads of the key go there. If other nodes could not be told, Options.WhenUnreachable decides. A value that is too
+// large for the remote tier is written all the same.
 func (c *Cache[K, V]) Set(ctx context.Context, key K, value V, options ...Option) error {
 	return c.setAll(ctx, []K{key}, func(K) V { return value }, options)
 }
@@ -33,6 +38,10 @@ func (c *Cache[K, V]) setAll(ctx context.Context, keys []K, value func(K) V, opt
 		return err
 	}
 	defer c.leave()
+	c.n.writes.Add(uint64(len(changes)))
+	if c.opts.Policy.Mode == policy.Through {
+		return c.setThrough(ctx, opts, changes, value)
+	}
 	for i, ch := range changes {
 		v := value(keys[i])
 		if c.opts.Clone != nil {
@@ -43,7 +52,6 @@ func (c *Cache[K, V]) setAll(ctx context.Context, keys []K, value func(K) V, opt
 		c.capture(ch.w)
 		ch.entry = c.newEntry(ch.w, a, ch.life, opts)
 	}
-	c.n.writes.Add(uint64(len(changes)))
 	return c.write(ctx, invalidation.VerbInvalidate, opts, changes)
 }
 
@@ -54,9 +62,19 @@ func (c *Cache[K, V]) Invalidate(ctx context.Context, keys ...K) error {
 	return c.empty(ctx, "invalidate", keys)
 }
 
-// Delete is for a value that is gone at the source. Under cache-aside it does what Invalidate does.
+// Delete is for a value that is gone. Under policy.CacheAside the source has not got it any more, and Delete does what Invalidate
+// does. Under policy.WriteThrough it deletes the value at the source, as Set sets one, and the answer that there is none is kept for
+// Options.NegativeTTL.
 func (c *Cache[K, V]) Delete(ctx context.Context, keys ...K) error {
-	return c.empty(ctx, "delete", keys)
+	if c.opts.Policy.Mode != policy.Through {
+		return c.empty(ctx, "delete", keys)
+	}
+	opts, changes, err := c.begin("delete", keys, nil)
+	if err != nil || len(changes) == 0 {
+		return err
+	}
+	defer c.leave()
+	return c.deleteThrough(ctx, opts, changes)
 }
 
 func (c *Cache[K, V]) empty(ctx context.Context, op string, keys []K) error {

@@ -28,6 +28,8 @@ type Stats struct {
 	Undecodable   uint64                   // remote records that could not be used: each is a miss
 	UndecodableBy [codec.NumReasons]uint64 // of these, those of each codec.Reason
 	Writes        uint64                   // keys set
+	Stores        uint64                   // keys written to the source
+	StoreErrors   uint64                   // of these, those that failed, or may have
 	Invalidated   uint64                   // keys invalidated here
 	Received      uint64                   // keys, tags and clears that other nodes announced
 	Flushes       uint64                   // times that the whole local tier was given up
@@ -47,7 +49,7 @@ type counters struct {
 	remoteErrors, undecodable, marked                  atomic.Uint64
 	undecodableBy                                      [codec.NumReasons]atomic.Uint64
 	writes, invalidated, received, flushes             atomic.Uint64
-	doubts, doubted, repaired                          atomic.Uint64
+	doubts, doubted, repaired, stores, storeErrors     atomic.Uint64
 }
 
 // cannotDecode counts a remote record that could not be used.
@@ -95,6 +97,8 @@ func (c *Cache[K, V]) Stats() Stats {
 		Invalidated:  c.n.invalidated.Load(),
 		Received:     c.n.received.Load(),
 		Flushes:      c.n.flushes.Load(),
+		Stores:       c.n.stores.Load(),
+		StoreErrors:  c.n.storeErrors.Load(),
 		Doubts:       c.n.doubts.Load(),
 		Doubted:      c.n.doubted.Load(),
 		Repairs:      c.repairs.waiting(),

@@ -148,7 +148,14 @@ func pause(ctx context.Context, d time.Duration) error {
 // stampSets gives what is set the stamp of this moment.
 func (c *Cache[K, V]) stampSets(ctx context.Context, opts *call, changes []*change[K, V]) {
 	setting := func(ch *change[K, V]) bool { return ch.entry != nil }
-	if c.remote == nil || opts.skipRemoteWrite || !slices.ContainsFunc(changes, setting) {
+	if !opts.skipRemoteWrite && slices.ContainsFunc(changes, setting) {
+		c.stampAll(ctx, changes)
+	}
+}
+
+// stampAll gives what may be set the stamp of this moment.
+func (c *Cache[K, V]) stampAll(ctx context.Context, changes []*change[K, V]) {
+	if c.remote == nil {
 		return
 	}
 	s := c.stamp()

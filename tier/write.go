@@ -10,7 +10,6 @@ import (
 	"github.com/strata-cache/strata/backend/driver"
 	"github.com/strata-cache/strata/backend/record"
 	"github.com/strata-cache/strata/internal/jitter"
-	"github.com/strata-cache/strata/internal/weaken"
 	"github.com/strata-cache/strata/invalidation"
 )
 
@@ -18,6 +17,8 @@ const (
 	fenceTTL  = 5 * time.Second // of a fence whose writer died
 	swapTries = 8               // before a contended Set leaves the key empty
 )
+
+var errTooManyWriters = errors.Join(ErrUnavailable, errors.New("too many writers at the key"))
 
 // A change is one key on its way through write.
 type change[K comparable, V any] struct {
@@ -31,6 +32,13 @@ type change[K comparable, V any] struct {
 	unsure bool         // a remote step has no clear answer, or surely did not happen
 	untold bool         // nor has the announcement
 	err    *Error
+
+	// Of a Write.
+	fenced   bool          // the fence was acknowledged
+	sent     time.Duration // when what was last acknowledged of it was sent
+	lapsed   bool          // it was gone for a while
+	unfenced *Error        // why it, or its announcement, was not
+	cause    error         // why the source was not written, or may not have been
 }
 
 // write is the one path on which anything changes but by a fill:
@@ -57,16 +65,7 @@ func (c *Cache[K, V]) write(ctx context.Context, verb invalidation.Verb, opts *c
 	if able := c.encodable(opts, changes); len(able) > 0 {
 		c.carryOut(ctx, verb, opts, able)
 	}
-	var errs []error
-	for _, ch := range changes {
-		if ch.err != nil {
-			errs = append(errs, ch.err)
-		}
-	}
-	if len(errs) == 1 && len(changes) == 1 {
-		return errs[0]
-	}
-	return errors.Join(errs...)
+	return joined(changes)
 }
 
 // carryOut is write of what can be stored, between the writers' turns.
@@ -80,19 +79,12 @@ func (c *Cache[K, V]) carryOut(ctx context.Context, verb invalidation.Verb, opts
 	}
 	c.tell(ctx, verb, changes)
 	c.repairFailed(changes)
-	last := first
-	if !weaken.Off(weaken.BumpAfter) {
-		last = c.bumpAll(changes)
-	}
-	for _, ch := range changes {
-		if ch.err != nil || ch.entry == nil || c.remote != nil && !ch.stored && !opts.skipRemoteWrite {
-			continue
-		}
-		if s := ch.w.stripe; last[s] == first[s]+1 || weaken.Off(weaken.BumpAfter) {
-			ch.entry.epoch, ch.entry.gen = last[s], ch.w.at.gen
-			c.keep(opts, ch.entry)
+	if opts.skipRemoteWrite {
+		for _, ch := range changes {
+			ch.stored = true // here alone, as asked
 		}
 	}
+	c.bumpAndKeep(opts, first, changes)
 }
 
 // tell announces the changes, failed ones as well: nobody knows what became of them.
@@ -136,7 +128,6 @@ func (c *Cache[K, V]) encodable(opts *call, changes []*change[K, V]) []*change[K
 	for _, ch := range changes {
 		if ch.entry != nil {
 			if err := c.prepare(ch); err != nil {
-				ch.unsure = true
 				ch.fail("remote", err)
 				continue
 			}
@@ -206,7 +197,7 @@ func (c *Cache[K, V]) setOnce(ctx context.Context, set []*change[K, V]) (contend
 		return driver.Op{Key: ch.w.remoteKey, Step: record.Step{Verb: record.Place, Expect: ch.fence, TTL: fenceTTL}}
 	}, func(ch *change[K, V]) {
 		ch.fence, ch.unsure = record.Token{}, true
-		ch.fail("remote", errors.Join(ErrUnavailable, errors.New("too many writers at the key")))
+		ch.fail("remote", errTooManyWriters)
 	})
 	var ready []*change[K, V]
 	for _, ch := range set {
@@ -283,6 +274,8 @@ func (c *Cache[K, V]) step(ctx context.Context, changes []*change[K, V], op func
 	}
 }
 
-func (ch *change[K, V]) fail(tier string, err error) {
-	ch.err = &Error{Op: ch.w.op, Tier: tier, Key: ch.w.remoteKey, Err: err}
+func (ch *change[K, V]) fail(tier string, err error) { ch.err = ch.error(tier, err) }
+
+func (ch *change[K, V]) error(tier string, err error) *Error {
+	return &Error{Op: ch.w.op, Tier: tier, Key: ch.w.remoteKey, Err: err}
 }

@@ -8,6 +8,9 @@ var (
 	// ErrNotFound is a source's answer: it has no such value.
 	ErrNotFound = errors.New("not found")
 
+	// ErrNotWritten is a source's answer: it was not changed, and will not be.
+	ErrNotWritten = errors.New("not written")
+
 	// ErrUnavailable says that a server could not be reached or did not answer in time.
 	ErrUnavailable = errors.New("unavailable")
 

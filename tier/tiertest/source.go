@@ -2,19 +2,21 @@ package tiertest
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"sync"
 
 	"github.com/strata-cache/strata/policy"
 )
 
-// A Source is a source of truth in memory, and the loader that reads it: one key or many at a time. Safe for concurrent
-// use.
+// A Source is a source of truth in memory, the loader that reads it, one key or many at a time, and the store that writes it. Safe
+// for concurrent use.
 type Source[K comparable, V any] struct {
 	mu      sync.Mutex
 	values  map[K]V       // guarded by mu, as all below
 	err     error         // of every load, if set
 	blocked chan struct{} // loads wait until it is closed, if set
+	refused error         // of every write, if set
 	loads   int
 	batches int
 	changed chan struct{} // closed and replaced when a load begins
@@ -23,6 +25,7 @@ type Source[K comparable, V any] struct {
 var (
 	_ policy.Loader[int, int]      = (*Source[int, int])(nil)
 	_ policy.BatchLoader[int, int] = (*Source[int, int])(nil)
+	_ policy.Source[int, int]      = (*Source[int, int])(nil)
 )
 
 // NewSource returns a source that has nothing: every load is ErrNotFound.
@@ -37,11 +40,38 @@ func (s *Source[K, V]) Put(k K, v V) {
 	s.values[k] = v
 }
 
-// Delete makes the source not have k.
-func (s *Source[K, V]) Delete(k K) {
+// Remove makes the source not have k. The cache is not told.
+func (s *Source[K, V]) Remove(k K) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.values, k)
+}
+
+// Store implements policy.Store.
+func (s *Source[K, V]) Store(_ context.Context, k K, v V) error {
+	return s.write(func() { s.values[k] = v })
+}
+
+// Delete implements policy.Store.
+func (s *Source[K, V]) Delete(_ context.Context, k K) error {
+	return s.write(func() { delete(s.values, k) })
+}
+
+// write does a write, also where it then fails, unless the error says that it did not.
+func (s *Source[K, V]) write(do func()) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !errors.Is(s.refused, policy.ErrNotWritten) {
+		do()
+	}
+	return s.refused
+}
+
+// Refuse makes every Store and Delete fail with err, until Refuse(nil). Only if it is policy.ErrNotWritten nothing is written.
+func (s *Source[K, V]) Refuse(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refused = err
 }
 
 // Values returns a copy of what the source has.

@@ -52,7 +52,7 @@ func TestASourceThatMissesFailsAndBlocks(t *testing.T) {
 	if source.Loads() != 4 || source.Batches() != 0 {
 		t.Errorf("%d loads, %d batches", source.Loads(), source.Batches())
 	}
-	source.Delete(1)
+	source.Remove(1)
 	if len(source.Values()) != 0 {
 		t.Error("Delete left something")
 	}
