@@ -153,6 +153,7 @@ func TestAnInvalidationByTagCostsTheSameForAnyNumberOfValues(t *testing.T) {
 			f.warm()
 			reads, writes := f.env.Remote.Reads(), f.env.Remote.Writes()
 			must(t, do(t.Context()))
+			f.rest(0)
 			if r, w := f.env.Remote.Reads()-reads, f.env.Remote.Writes()-writes; r != 1 || w != 1 {
 				t.Errorf("%s: %d reads and %d writes of the remote tier, want 1 and 1", name, r, w)
 			}
