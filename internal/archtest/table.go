@@ -24,6 +24,7 @@ const (
 	otelAPI    = "go.opentelemetry.io/otel"
 	prometheus = "github.com/prometheus/client_golang"
 	protobuf   = "google.golang.org/protobuf"
+	pgx        = "github.com/jackc/pgx/v5"
 	goleak     = "go.uber.org/goleak"
 	bbolt      = "go.etcd.io/bbolt"
 	compress   = "github.com/klauspost/compress"
@@ -76,6 +77,10 @@ var rules = []rule{
 	{pkg: "invalidation/hazelcastbus", ours: busLeaf, modules: []string{hazelcast}, why: whyBus},
 	{pkg: "invalidation/memcachedbus", ours: busLeaf, modules: []string{gomemcache}, why: whyBus},
 	{pkg: "invalidation/...", ours: busLeaf, why: whyBus},
+
+	{pkg: "feed", ours: []string{"internal/..."}, why: whyLeaf + "; it tells of changes, and what they mean to a cache the application says"},
+	{pkg: "feed/pgfeed", ours: []string{"feed", "internal/..."}, modules: []string{pgx}, why: "a feed knows its leaf and one client: notifications are nothing that database/sql has"},
+	{pkg: "feed/...", ours: []string{"feed", "internal/..."}, why: "a feed knows its leaf"},
 
 	{pkg: "lock", ours: backendLeaf, why: "lock knows backend, and declares the Waker that a bus satisfies"},
 	{pkg: "lock/...", ours: append([]string{"lock"}, backendLeaf...), why: "lock knows backend, and declares the Waker that a bus satisfies"},
@@ -135,7 +140,7 @@ var clients = []client{
 	{gomemcache, []string{"backend/memcached", "invalidation/memcachedbus", "internal/memcachedconn"}, whyClient},
 	{ristretto, []string{"tier/...", "config", "observe/...", "recipes/..."}, "the local tier is a matter of tier"},
 	{"modernc.org/sqlite", nil, "a store on SQL takes database/sql: the driver is the program's choice"},
-	{"github.com/jackc/pgx/v5", nil, "a store on SQL takes database/sql: the driver is the program's choice"},
+	{pgx, []string{"feed/pgfeed"}, "the feed of PostgreSQL's notifications needs its client; a store on SQL takes database/sql: the driver is the program's choice"},
 	{"go.opentelemetry.io/otel/sdk", nil, "the OpenTelemetry API, never its SDK: which SDK runs is the program's choice"},
 }
 

@@ -16,6 +16,7 @@ const (
 	sigPause     = syscall.Signal(19)
 	sigResume    = syscall.Signal(18)
 	sigUser      = syscall.Signal(10)
+	sigInterrupt = syscall.Signal(2)
 )
 
 func supported() error {

@@ -13,6 +13,7 @@ const (
 	sigPause     = syscall.SIGSTOP
 	sigResume    = syscall.SIGCONT
 	sigUser      = syscall.SIGUSR1
+	sigInterrupt = syscall.SIGINT
 )
 
 func supported() error { return nil }

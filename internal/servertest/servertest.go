@@ -36,6 +36,12 @@ func Hazelcast(t testing.TB, opts ...*server.HazelcastOptions) *server.Server {
 	return own(t, opts, server.Hazelcast)
 }
 
+// Postgres starts a PostgreSQL server for this test alone, which takes a second or two. At most one options value may be given.
+func Postgres(t testing.TB, opts ...*server.PostgresOptions) *server.Server {
+	t.Helper()
+	return own(t, opts, server.Postgres)
+}
+
 // Sentinel starts a Redis primary, its replicas and their Sentinels for this test alone, which takes about a second. At
 // most one options value may be given.
 func Sentinel(t testing.TB, opts ...*server.SentinelOptions) *server.SentinelGroup {

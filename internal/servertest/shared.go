@@ -33,6 +33,7 @@ var (
 	sharedSentinel  = share(func(ctx context.Context) (*server.SentinelGroup, error) { return server.Sentinel(ctx, steadySentinel) })
 	sharedCluster   = share(func(ctx context.Context) (*server.Cluster, error) { return server.RedisCluster(ctx, steadyCluster) })
 	sharedMemcached = share(func(ctx context.Context) (*server.Server, error) { return server.Memcached(ctx, nil) })
+	sharedPostgres  = share(func(ctx context.Context) (*server.Server, error) { return server.Postgres(ctx, nil) })
 	sharedHazelcast = share(func(ctx context.Context) (*server.Server, error) {
 		if url := os.Getenv(EnvHazelcast); url != "" {
 			return server.Attach(url)
@@ -73,6 +74,12 @@ func SharedMemcached(t testing.TB) *server.Server {
 	return sharedMemcached.get(t)
 }
 
+// SharedPostgres returns the PostgreSQL server of this test process. Tests must not stop it, and use schemas of their own.
+func SharedPostgres(t testing.TB) *server.Server {
+	t.Helper()
+	return sharedPostgres.get(t)
+}
+
 // SharedHazelcast returns the Hazelcast member of this run: the one that STRATA_HAZELCAST_URL names, which cannot be
 // stopped from here, else one of this test process. Other packages may use it at the same time, so the names of maps
 // must begin with Key.
@@ -109,5 +116,5 @@ func (s *shared[S]) stop() error {
 }
 
 func stopShared() error {
-	return errors.Join(sharedRedis.stop(), sharedSentinel.stop(), sharedCluster.stop(), sharedMemcached.stop(), sharedHazelcast.stop())
+	return errors.Join(sharedRedis.stop(), sharedSentinel.stop(), sharedCluster.stop(), sharedMemcached.stop(), sharedPostgres.stop(), sharedHazelcast.stop())
 }
