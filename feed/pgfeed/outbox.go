@@ -28,8 +28,9 @@ var errReplica = errors.New("pgfeed: the server is a replica: which transactions
 // An Outbox reads the outbox under a consumer's name.
 type Outbox struct {
 	*session
-	consumer string
-	sql      struct{ lock, listen, state, rows, advance, begin, expire, prune string }
+	consumer   string
+	pruneEvery time.Duration
+	sql        struct{ lock, listen, state, rows, advance, begin, expire, prune string }
 }
 
 // NewOutbox returns the feed of a consumer; Run runs it. url is what pgx takes: postgres://user:password@host/database?…, of the
@@ -47,7 +48,7 @@ func NewOutbox(url, consumer string, h feed.Handler, o *Options) (*Outbox, error
 	if err != nil {
 		return nil, err
 	}
-	b := &Outbox{session: s, consumer: consumer}
+	b := &Outbox{session: s, consumer: consumer, pruneEvery: pruneEvery}
 	q := &b.sql
 	q.lock = n.expand(`SELECT pg_try_advisory_lock(hashtextextended({wake} || ' ' || $1, 0))`)
 	q.listen = n.expand(`LISTEN {listen}`)
@@ -92,7 +93,7 @@ func (b *Outbox) serve(ctx context.Context, conn *pgx.Conn) error {
 		if err := b.look(ctx, conn, &touched); err != nil {
 			return err
 		}
-		if time.Since(pruned) > pruneEvery {
+		if time.Since(pruned) > b.pruneEvery {
 			if err := b.prune(ctx, conn); err != nil {
 				return fmt.Errorf("pgfeed: prune: %w", err)
 			}

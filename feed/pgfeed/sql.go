@@ -187,5 +187,5 @@ func (n names) expand(sql string) string {
 
 // literal quotes a string so that no setting of the server changes what it means.
 func literal(s string) string {
-	return " E'" + strings.NewReplacer(`\`, `\\`, `'`, `''`).Replace(s) + "'"
+	return `E'` + strings.NewReplacer(`\`, `\\`, `'`, `''`).Replace(s) + `'`
 }
