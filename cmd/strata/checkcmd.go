@@ -29,6 +29,7 @@ func newCheck(s streams) *cobra.Command {
 			return usage(errors.New("which check?"))
 		},
 	}
+	cmd.SuggestionsMinimumDistance = 2
 	cmd.AddCommand(newCheckCoherence(s))
 	return cmd
 }

@@ -87,13 +87,13 @@ func (c *Config) complete() (Config, error) {
 		bad("%s can carry no bus", product)
 	}
 	if o.Nodes < 1 || o.Nodes > 16 {
-		bad("%d nodes: must be from 1 to 16", o.Nodes)
+		bad("Nodes (--nodes) is %d: must be from 1 to 16", o.Nodes)
 	}
 	if o.Duration < time.Second || o.Duration > 24*time.Hour {
-		bad("a duration of %v: must be from 1s to 24h", o.Duration)
+		bad("Duration (--duration) is %v: must be from 1s to 24h", o.Duration)
 	}
 	if o.MaxStaleness < 500*time.Millisecond || o.MaxStaleness > time.Minute {
-		bad("a bound of %v: must be from 500ms to 1m", o.MaxStaleness)
+		bad("MaxStaleness (--max-staleness) is %v: must be from 500ms to 1m", o.MaxStaleness)
 	}
 	if o.Command == nil {
 		bad("no command for nodes")

@@ -24,7 +24,7 @@ func (s *site) dialMemcached(ctx context.Context) (*bufio.ReadWriter, net.Conn, 
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
 		return nil, nil, errors.Join(err, conn.Close())
 	}
 	return bufio.NewReadWriter(bufio.NewReader(conn), bufio.NewWriter(conn)), conn, nil

@@ -34,7 +34,7 @@ type site struct {
 }
 
 // memcachedMB is how many megabytes a memcached may hold: little, so that it evicts when a fault fills it.
-const memcachedMB = 16
+const memcachedMB = 8
 
 // openSite makes a site of a product's name, whose server is then started, or of the URL of one that somebody else runs.
 func openSite(ctx context.Context, role, what string, failover bool) (*site, error) {
@@ -43,10 +43,10 @@ func openSite(ctx context.Context, role, what string, failover bool) (*site, err
 	}
 	u, err := url.Parse(what)
 	if err != nil || u.Host == "" {
-		return nil, errors.New("coherence: malformed URL (not shown, it may hold a password)")
+		return nil, fmt.Errorf("%w: malformed URL (not shown, it may hold a password)", ErrConfig)
 	}
 	if strings.Contains(u.Host, ",") || strings.Contains(u.Scheme, "-") {
-		return nil, fmt.Errorf("coherence: %s://%s: a check leads each node to one server through a proxy: give the URL of one", u.Scheme, u.Host)
+		return nil, fmt.Errorf("%w: %s://%s: each node is led to one server through a proxy: give the URL of one server", ErrConfig, u.Scheme, u.Host)
 	}
 	srv, err := server.Attach(what)
 	if err != nil {
@@ -61,6 +61,8 @@ func startSite(ctx context.Context, role, product string, failover bool) (s *sit
 	case redis:
 		o := server.RedisOptions{KeepFolder: true}
 		if failover {
+			// As docs/redis.md wants it: a primary without a replica takes no writes that could be lost with it.
+			o.Args = []string{"--min-replicas-to-write", "1", "--min-replicas-max-lag", "2"}
 			if s.group, err = server.Sentinel(ctx, &server.SentinelOptions{Node: o}); err == nil {
 				s.srv, err = s.group.Primary(ctx)
 			}
@@ -72,7 +74,7 @@ func startSite(ctx context.Context, role, product string, failover bool) (s *sit
 	case hazelcast:
 		s.srv, err = startHazelcast(ctx)
 	default:
-		return nil, fmt.Errorf("coherence: %q is neither a URL nor one of %s, %s and %s", product, redis, memcached, hazelcast)
+		return nil, fmt.Errorf("%w: %q is neither a URL nor one of %s, %s and %s", ErrConfig, product, redis, memcached, hazelcast)
 	}
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
