@@ -315,9 +315,9 @@ func TestTheExampleInTheDocumentLoads(t *testing.T) {
 	}
 	example = strings.Replace(example, "/run/secrets/customers-2026-05", key, 1)
 	w := newWorld()
-	set := parse(t, w, example, "REDIS_PASSWORD=p@ss", "CUSTOMERS_KEY="+newKey(2))
+	set := parse(t, w, example, "REDIS_PASSWORD=p@ss", "BUS_KEY=MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=", "CUSTOMERS_KEY="+newKey(2))
 	expectLog(t, w, "open store redis://:p%40ss@cache:6379",
-		"open bus redis://:p%40ss@cache:6379", "share redis://:p%40ss@cache:6379",
+		"open bus redis://:p%40ss@cache:6379", "share redis://:p%40ss@cache:6379", "keyring of 2026-11, unsigned false",
 		"open store memcached://localhost:11211", "members memcached://localhost:11211, error <nil>")
 	if got := set.Caches(); !slices.Equal(got, []string{"products", "thumbnails", "rates", "countries"}) {
 		t.Errorf("caches %q", got)

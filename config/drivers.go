@@ -64,15 +64,16 @@ func (k Key) Format(s fmt.State, _ rune) { io.WriteString(s, k.String()) }
 func (k Key) LogValue() slog.Value { return slog.StringValue(k.String()) }
 
 // A BusOpener opens a bus by URL. It succeeds while the server is down. share is the remote tier that was opened with the
-// same URL, nil if there is none: a transport may publish through its client.
+// same URL, nil if there is none: a transport may publish through its client. o has the keys of the file, if it has any, and is
+// never nil: a bus that is opened without them neither signs nor checks.
 //
-//	func(ctx context.Context, url string, share config.Client) (*invalidation.Bus, error) {
+//	func(ctx context.Context, url string, share config.Client, o *invalidation.Options) (*invalidation.Bus, error) {
 //		if share != nil {
-//			return redisbus.New(share, nil)
+//			return redisbus.New(share, &redisbus.Options{Options: *o})
 //		}
-//		return redisbus.Open(ctx, url, nil)
+//		return redisbus.Open(ctx, url, &redisbus.Options{Options: *o})
 //	}
-type BusOpener func(ctx context.Context, url string, share Client) (*invalidation.Bus, error)
+type BusOpener func(ctx context.Context, url string, share Client, o *invalidation.Options) (*invalidation.Bus, error)
 
 // A Client is who can be asked for the client of a server, as a [backend.Store] can.
 type Client interface {

@@ -34,11 +34,11 @@ func ExampleDrivers() {
 	defer set.Close()
 }
 
-func openBus(ctx context.Context, url string, share config.Client) (*invalidation.Bus, error) {
+func openBus(ctx context.Context, url string, share config.Client, o *invalidation.Options) (*invalidation.Bus, error) {
 	if share != nil { // the store of a remote with the same URL
-		return redisbus.New(share, nil)
+		return redisbus.New(share, &redisbus.Options{Options: *o})
 	}
-	return redisbus.Open(ctx, url, nil)
+	return redisbus.Open(ctx, url, &redisbus.Options{Options: *o})
 }
 
 func openPool(ctx context.Context, url string, members *invalidation.Registry) (*backend.Store, error) {

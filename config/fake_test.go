@@ -45,13 +45,16 @@ func (w *world) drivers() config.Drivers {
 		}
 		return backend.New(f), nil
 	}
-	bus := func(_ context.Context, url string, share config.Client) (*invalidation.Bus, error) {
+	bus := func(_ context.Context, url string, share config.Client, o *invalidation.Options) (*invalidation.Bus, error) {
 		w.note("open bus %s", url)
 		var f *fake
 		if share != nil && share.As(&f) {
 			w.note("share %s", f.url)
 		}
-		return invalidation.New(noted{w.hub.Transport().(keeper), w, url}, nil), nil
+		if o.Keys != nil {
+			w.note("%v, unsigned %t", o.Keys, o.AcceptUnsigned)
+		}
+		return invalidation.New(noted{w.hub.Transport().(keeper), w, url}, o), nil
 	}
 	pool := func(ctx context.Context, url string, members *invalidation.Registry) (*backend.Store, error) {
 		w.note("open store %s", url)
@@ -91,7 +94,9 @@ func (w *world) drivers() config.Drivers {
 		},
 		Buses: map[string]config.BusOpener{
 			"memory": bus, "redis": bus,
-			"broken": func(context.Context, string, config.Client) (*invalidation.Bus, error) { return nil, errBroken },
+			"broken": func(context.Context, string, config.Client, *invalidation.Options) (*invalidation.Bus, error) {
+				return nil, errBroken
+			},
 		},
 	}
 }

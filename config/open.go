@@ -38,7 +38,7 @@ func (pl *plan) open(ctx context.Context, drivers Drivers, p *problems) *Set {
 		if store := byURL[s.url]; store != nil {
 			share = store
 		}
-		bus, err := drivers.Buses[s.scheme()](ctx, s.url, share)
+		bus, err := drivers.Buses[s.scheme()](ctx, s.url, share, pl.busOptions)
 		if err != nil || bus == nil {
 			failed(s.at, "cannot be opened", err, s.allSecrets(), p)
 			continue

@@ -118,7 +118,7 @@ func TestABusThatCannotKeepAMembershipIsAMistake(t *testing.T) {
 	t.Parallel()
 	w := newWorld()
 	drivers := w.drivers()
-	drivers.Buses["memory"] = func(context.Context, string, config.Client) (*invalidation.Bus, error) {
+	drivers.Buses["memory"] = func(context.Context, string, config.Client, *invalidation.Options) (*invalidation.Bus, error) {
 		return invalidation.New(struct{ invalidation.Transport }{membus.NewHub().Transport()}, nil), nil
 	}
 	const file = "buses: {b: 'memory://b', c: 'broken://c'}\nremotes:\n  pool: {url: 'memcached://a', membership: b}\n  other: {url: 'memcached://a', membership: c}"

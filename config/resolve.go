@@ -9,11 +9,13 @@ import (
 	"time"
 
 	"github.com/strata-cache/strata/codec"
+	"github.com/strata-cache/strata/invalidation"
 )
 
 // A plan is a configuration understood: what is to be opened, and what each cache is.
 type plan struct {
 	stores, buses []*server // distinct, in order of appearance
+	busOptions    *invalidation.Options
 	remotes       map[string]*remote
 	views         []*remote // distinct, in order of appearance
 	busNames      map[string]*server
@@ -57,6 +59,7 @@ func (d *document) resolve(env map[string]string, drivers Drivers, p *problems) 
 	for _, s := range d.remotes {
 		pl.remotes[s.name] = pl.resolveRemote(s, env, drivers, p)
 	}
+	pl.busOptions = d.resolveBusKeys(env, p)
 	rings := d.resolveRings(env, drivers, p)
 	remotes := references[remote]{"remote", pl.remotes, func(text scalar) *remote {
 		return pl.view(addServer(&pl.stores, server{}, text, drivers.storeSchemes(), p), remoteSettings{})

@@ -63,6 +63,7 @@ func schema() object {
 	for name, meaning := range map[string]struct{ of, taken, text string }{
 		"remotes":    {"remote", none, "Remote tiers, each a name and a URL, or its fields. A remote tier is shared by all processes."},
 		"buses":      {typeURLOnly, none, "Invalidation buses, each a name and a URL. A bus keeps the local tiers of all processes coherent."},
+		"bus_keys":   {typeKey, "", "Keys of all buses, with which what travels is signed. The first signs, all are accepted. `unsigned: accept` beside them makes what is not signed count, too."},
 		"encryption": {"ring", off, "Key rings, each a name and its keys. The first key of a ring encrypts, all decrypt."},
 		"caches":     {"cache", "", "Caches, each a name and its fields. The name is part of every remote key."},
 	} {
@@ -71,6 +72,7 @@ func schema() object {
 			"propertyNames": namesBut(meaning.taken), "additionalProperties": ref(meaning.of),
 		}
 	}
+	properties["bus_keys"].(object)["properties"] = object{unsigned: object{"const": "accept"}}
 	properties["defaults"] = described(ref("cache"), "Fields of all caches that do not have them.")
 	return object{
 		"$schema":     "https://json-schema.org/draft/2020-12/schema",

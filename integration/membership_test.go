@@ -22,8 +22,8 @@ import (
 // membershipDrivers are those of a program whose Memcached pool has its list of servers on a bus of Redis.
 var membershipDrivers = config.Drivers{
 	Buses: map[string]config.BusOpener{
-		"redis": func(ctx context.Context, url string, _ config.Client) (*invalidation.Bus, error) {
-			return redisbus.Open(ctx, url, nil)
+		"redis": func(ctx context.Context, url string, _ config.Client, o *invalidation.Options) (*invalidation.Bus, error) {
+			return redisbus.Open(ctx, url, &redisbus.Options{Options: *o})
 		},
 	},
 	Stores: map[string]backend.Opener{

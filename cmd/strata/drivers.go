@@ -33,25 +33,25 @@ func drivers() config.Drivers {
 		d.Stores[scheme] = backend.Open
 	}
 	for _, scheme := range redisconn.Schemes() {
-		d.Buses[scheme] = func(ctx context.Context, url string, share config.Client) (*invalidation.Bus, error) {
+		d.Buses[scheme] = func(ctx context.Context, url string, share config.Client, o *invalidation.Options) (*invalidation.Bus, error) {
 			if share != nil {
-				return redisbus.New(share, nil)
+				return redisbus.New(share, &redisbus.Options{Options: *o})
 			}
-			return redisbus.Open(ctx, url, nil)
+			return redisbus.Open(ctx, url, &redisbus.Options{Options: *o})
 		}
 	}
-	d.Buses[hazelcastconn.Scheme] = func(ctx context.Context, url string, share config.Client) (*invalidation.Bus, error) {
+	d.Buses[hazelcastconn.Scheme] = func(ctx context.Context, url string, share config.Client, o *invalidation.Options) (*invalidation.Bus, error) {
 		if share != nil {
-			return hazelcastbus.New(share, nil)
+			return hazelcastbus.New(share, &hazelcastbus.Options{Options: *o})
 		}
-		return hazelcastbus.Open(ctx, url, nil)
+		return hazelcastbus.Open(ctx, url, &hazelcastbus.Options{Options: *o})
 	}
 	for _, scheme := range memcachedconn.Schemes() {
-		d.Buses[scheme] = func(ctx context.Context, url string, share config.Client) (*invalidation.Bus, error) {
+		d.Buses[scheme] = func(ctx context.Context, url string, share config.Client, o *invalidation.Options) (*invalidation.Bus, error) {
 			if share != nil {
-				return memcachedbus.New(share, nil)
+				return memcachedbus.New(share, &memcachedbus.Options{Options: *o})
 			}
-			return memcachedbus.Open(ctx, url, nil)
+			return memcachedbus.Open(ctx, url, &memcachedbus.Options{Options: *o})
 		}
 		d.Pools[scheme] = func(ctx context.Context, url string, members *invalidation.Registry) (*backend.Store, error) {
 			return memcached.Open(ctx, url, &memcached.Options{Membership: members})
@@ -89,8 +89,8 @@ func checkURL(url string) error {
 	return s.Close()
 }
 
-func openMemoryBus(context.Context, string, config.Client) (*invalidation.Bus, error) {
-	return membus.Bus(membus.NewHub(), nil), nil
+func openMemoryBus(_ context.Context, _ string, _ config.Client, o *invalidation.Options) (*invalidation.Bus, error) {
+	return membus.Bus(membus.NewHub(), o), nil
 }
 
 func newCompressor(algorithm string, threshold int) (codec.Compressor, error) {
