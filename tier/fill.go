@@ -37,6 +37,7 @@ type want[K comparable, V any] struct {
 	held    *entry[K, V]  // a stale value that was found
 	consent driver.Op     // the step by which a loaded value may be stored; without a verb it may not
 	lease   record.Token  // of this fill, if it has one
+	turn    record.Token  // of this refresh, if it was elected
 	busy    record.Header // of what is at the key, if it is somebody else's turn; zero: unknown
 	dead    bool          // at the key is a value that was invalidated by tag or a Clear
 	down    error         // why the remote tier could not be asked
@@ -73,6 +74,13 @@ func (c *Cache[K, V]) capture(w *want[K, V]) {
 // writing or loading are loaded with the others, and not kept.
 func (c *Cache[K, V]) fill(ctx context.Context, opts *call, wants ...*want[K, V]) {
 	c.read(ctx, opts, wants)
+	if wants[0].anew {
+		end, ok := c.elect(ctx, wants[0])
+		if !ok {
+			return
+		}
+		defer end()
+	}
 	c.askLeases(ctx, opts, wants)
 	if len(wants) == 1 {
 		c.await(ctx, opts, wants[0])
@@ -89,6 +97,9 @@ func (c *Cache[K, V]) fill(ctx context.Context, opts *call, wants ...*want[K, V]
 	}
 	for _, w := range missing {
 		w.stamp = c.stamp()
+	}
+	if missing[0].anew {
+		c.n.refreshes.Add(1)
 	}
 	answers := c.load(ctx, missing)
 	c.store(ctx, opts, missing, answers)
@@ -230,6 +241,9 @@ func (c *Cache[K, V]) store(ctx context.Context, opts *call, wants []*want[K, V]
 				w.err = &Error{Op: w.op, Tier: "remote", Key: w.remoteKey, Err: err}
 				continue
 			}
+			if weaken.Off(weaken.SoftCAS) && w.anew {
+				w.consent.Expect = record.TokenOf(c.remote.Get(ctx, w.remoteKey)[0].Record)
+			}
 			w.consent.Record, w.consent.TTL = b, l.ttl
 			ops = append(ops, w.consent)
 			offered = append(offered, w)
@@ -239,6 +253,10 @@ func (c *Cache[K, V]) store(ctx context.Context, opts *call, wants []*want[K, V]
 	for _, w := range wants {
 		if !w.lease.IsZero() && w.consent.Record == nil {
 			ops = append(ops, w.giveBack())
+			written = append(written, w)
+		}
+		if !w.turn.IsZero() && w.err == nil && len(offered) > 0 {
+			ops = append(ops, w.resign())
 			written = append(written, w)
 		}
 	}
@@ -252,7 +270,9 @@ func (c *Cache[K, V]) store(ctx context.Context, opts *call, wants []*want[K, V]
 	}
 	for i, e := range c.remote.Write(ctx, ops...) {
 		w := written[i]
-		if e.Err == nil {
+		if e.Err == nil && ops[i].Key != w.remoteKey {
+			w.turn = record.Token{}
+		} else if e.Err == nil {
 			w.lease = record.Token{} // it became the value, was lost, or was given back
 		}
 		switch {

@@ -69,7 +69,6 @@ func (c *Cache[K, V]) refresh(e *entry[K, V], now time.Duration, loader policy.L
 		if c.remote == nil {
 			w.held = e
 		}
-		c.n.refreshes.Add(1)
 		c.capture(w)
 		c.fillSafely(ctx, plainCall, w)
 		if w.err != nil && !errors.Is(w.err, ErrClosed) && !errors.Is(w.err, errElsewhere) {

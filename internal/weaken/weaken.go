@@ -53,6 +53,10 @@ const (
 	TagPosition
 	// TagIncarnation: stamps of other markers, as before they were lost, count as too old.
 	TagIncarnation
+	// SoftCAS: a refresh takes the place of the very record that it found stale, and of no other.
+	SoftCAS
+	// RefreshElection: of all nodes one refreshes a stale value. It saves loads, and nothing is wrong without it.
+	RefreshElection
 
 	mechanisms // their number
 )
@@ -63,6 +67,7 @@ var names = [mechanisms]string{
 	AnnounceAfter: "announce-after", NoBlindLocal: "no-blind-local", KeepFence: "keep-fence",
 	SourceSettle: "source-settle", Renewal: "renewal", Repair: "repair", RepairBypass: "repair-bypass",
 	TagPosition: "tag-position", TagIncarnation: "tag-incarnation",
+	SoftCAS: "soft-cas", RefreshElection: "refresh-election",
 }
 
 func (m Mechanism) String() string {
