@@ -36,7 +36,15 @@ func (w *world) do(it *item) {
 		defer cancel()
 	}
 	switch it.Op {
-	case invalidate, remove, set, clear, tag, prefix:
+	case within:
+		l.within(first, it, x)
+	case set, remove:
+		if w.script.Through {
+			l.through(first, it, x)
+			return
+		}
+		l.write(first, ctx, it)
+	case invalidate, clear, tag, prefix:
 		l.write(first, ctx, it)
 	case expire:
 		l.w.record(l, it, "expire", 0, l.cache.Expire(first, it.key()))
@@ -148,7 +156,7 @@ func (l *life) write(first, ctx context.Context, it *item) {
 			break
 		}
 		if errors.Is(err, tier.ErrInvalidationPending) && it.Seed%3 > 0 {
-			l.owe(keys, vs) // the cache repairs it
+			l.owe(keys, vs, w.now()) // the cache repairs it
 			return
 		}
 		if w.now() > giveUp {
@@ -215,6 +223,7 @@ func (w *world) fault(n *node, it *item) bool {
 		}
 	case lose:
 		w.memory.Lose()
+		w.lost = w.now()
 	case downtime:
 		w.down[remote] = until
 	case busLose:

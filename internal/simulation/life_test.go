@@ -44,8 +44,15 @@ func (n *node) start() {
 	l.ear = &ear{life: l, inner: w.hub.Transport()}
 	l.bus = invalidation.New(l.ear, nil)
 	o := &tier.Options[string, int]{
-		Remote: store, Bus: l.bus, Policy: policy.CacheAside[string, int](&loader{l}), MaxStaleness: maxStaleness, LocalCost: 64 << 10,
+		Remote: store, Bus: l.bus, Policy: policy.CacheAside[string, int](&loader{l}), SourceSettle: sourceSettle,
+		MaxStaleness: maxStaleness, LocalCost: 64 << 10,
 		TTL: time.Hour, SoftTTL: s.Soft, LeaseTTL: time.Second, LoadTimeout: 4 * time.Second, OnEvent: l.event,
+	}
+	if s.Through {
+		o.Policy = policy.WriteThrough[string, int](&loader{l})
+	}
+	if s.Refuse {
+		o.WhenUnreachable = tier.Refuse
 	}
 	if s.Negative {
 		o.NegativeTTL = time.Hour

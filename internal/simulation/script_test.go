@@ -30,6 +30,7 @@ const (
 	invalidate op = "invalidate" // write the source, then Invalidate until it is acknowledged
 	remove     op = "delete"     // delete at the source, then Delete until it is acknowledged
 	set        op = "set"        // write the source, then Set; if that fails, Invalidate until it is acknowledged
+	within     op = "within"     // BeginWrite at one key or all, write the source, Commit or Abort
 	expire     op = "expire"
 	clear      op = "clear"  // write the source at all keys, then Clear until it is acknowledged
 	tag        op = "tag"    // the same with InvalidateTag, at one key or all
@@ -70,8 +71,25 @@ type item struct {
 	Repeat    time.Duration // steps that may be repeated happen again after this
 	Patience  time.Duration // the caller's deadline; 0 for none
 
+	// What the source says of being written.
+	Source     verdict
+	SourceLate time.Duration // until it happens, if it lands
+
 	For time.Duration // how long a fault lasts, or what follows waits
 }
+
+// A verdict is what a source says, and what it does.
+type verdict uint8
+
+const (
+	done     verdict = iota
+	refused          // surely not, by policy.ErrNotWritten
+	vanished         // an error, and it never happens
+	lands            // an error, and it happens later
+)
+
+// sourceSettle is how long scripts give a write of the source whose outcome is unknown.
+const sourceSettle = 800 * time.Millisecond
 
 // A script is what happens in one run.
 type script struct {
@@ -79,6 +97,8 @@ type script struct {
 	Keys     int // all but the first two have stripes of their own
 	Soft     time.Duration
 	Negative bool // absent values are cached
+	Through  bool // the cache writes the source: set and delete are its own
+	Refuse   bool // the source is not written without a fence
 	Lossy    bool // the bus may lose and reorder single messages
 	Exact    bool // calls take a fixed time: for scripts made by hand
 	Items    []item
@@ -86,7 +106,7 @@ type script struct {
 
 func (s *script) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "seed %d: %d keys, soft TTL %v, negative %t, lossy %t\n", s.Seed, s.Keys, s.Soft, s.Negative, s.Lossy)
+	fmt.Fprintf(&b, "seed %d: %d keys, soft TTL %v, negative %t, through %t, refuse %t, lossy %t\n", s.Seed, s.Keys, s.Soft, s.Negative, s.Through, s.Refuse, s.Lossy)
 	for _, it := range s.Items {
 		fmt.Fprintf(&b, "\t%v\n", it)
 	}
@@ -100,6 +120,9 @@ func (it item) String() string {
 	}
 	if it.LostCall > 0 {
 		s += fmt.Sprintf(", call %d lost (%s)", it.LostCall, map[bool]string{true: "there", false: "back"}[it.Seed%2 == 0])
+	}
+	if it.Source != done {
+		s += fmt.Sprintf(", the source says %d, lands after %v", it.Source, it.SourceLate)
 	}
 	if it.CrashCall > 0 {
 		s += fmt.Sprintf(", crash at call %d", it.CrashCall)
@@ -123,7 +146,17 @@ func generate(seed uint64) *script {
 		Seed: seed, Keys: pick(r, 1, 1, 2, 3), Soft: pick(r, 0, 0, 150*time.Millisecond), Negative: r.IntN(2) == 0, Lossy: r.IntN(2) == 0,
 	}
 	ops := []op{get, get, get, get, get, getMany, skipLocal, peek, fresh, pick(r, fresh, allowStale), invalidate, invalidate, invalidate, remove}
-	switch r.IntN(6) {
+	s.Through, s.Refuse = r.IntN(3) == 0, r.IntN(2) == 0
+	if s.Through {
+		ops = append(ops, set, set, set, within)
+	}
+	kind := r.IntN(7)
+	if s.Through && kind < 3 {
+		kind = 0 // what Delete leaves there has no tags
+	}
+	switch kind {
+	case 5:
+		ops = append(ops, within, within, within)
 	case 0:
 		ops = append(ops, clear, expire, prefix)
 	case 1:
@@ -175,6 +208,9 @@ func (s *script) operation(r *rand.Rand, o op) item {
 	if r.IntN(12) == 0 {
 		it.Patience = ms(1 + r.IntN(100))
 	}
+	if r.IntN(4) == 0 {
+		it.Source, it.SourceLate = pick(r, refused, vanished, lands, lands), ms(pick(r, 1, 30, 120, 400))
+	}
 	if r.IntN(10) == 0 {
 		it.CrashCall = 1 + r.IntN(6)
 	}
@@ -201,6 +237,7 @@ func minimised(s *script, bad func(*script) bool) *script {
 				func(it *item) { it.Repeat = 0 },
 				func(it *item) { it.CrashCall = 0 },
 				func(it *item) { it.Patience = 0 },
+				func(it *item) { it.Source, it.SourceLate = done, 0 },
 			} {
 				c := *s
 				c.Items = slices.Clone(s.Items)

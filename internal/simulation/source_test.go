@@ -24,8 +24,12 @@ type debt struct {
 	life    *life
 	key     int
 	version version
-	since   time.Duration
+	since   time.Duration // from when its own node has to see it
+	fenced  time.Duration // from when a fence stood at the key that covers it, though its node may die; 0 for none
 }
+
+// never is a time that does not come.
+const never = time.Hour
 
 // An ack is a write that was acknowledged.
 type ack struct {
@@ -77,12 +81,12 @@ func (l *life) acknowledged(key int, v version) {
 }
 
 // owe notes that the cache of the life has to bring a write about, in the end.
-func (l *life) owe(keys []int, vs []version) {
+func (l *life) owe(keys []int, vs []version, since time.Duration) {
 	w := l.w
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for i, k := range keys {
-		w.source.owed = append(w.source.owed, debt{l, k, vs[i], w.now()})
+		w.source.owed = append(w.source.owed, debt{life: l, key: k, version: vs[i], since: since})
 		w.logLocked("N%d k%d v%d is PENDING", l.node.id, k, vs[i].number)
 	}
 }
@@ -90,7 +94,8 @@ func (l *life) owe(keys []int, vs []version) {
 // settleLocked judges what was read of key in the end: unless its writer has crashed, no write that was pending is.
 func (w *world) settleLocked(l *life, key int, place int) {
 	for _, d := range w.source.owed {
-		if d.key == key && !d.life.dead && place < w.source.committed[d.version.number] {
+		covered := d.fenced > 0 && w.lost < d.fenced
+		if d.key == key && (!d.life.dead || covered) && place < w.source.committed[d.version.number] {
 			w.violateLocked("forever", "long after everything was healed N%d reads of k%d what is older than v%d, which N%d had written and has to repair",
 				l.node.id, key, d.version.number, d.life.node.id)
 		}

@@ -49,6 +49,7 @@ type world struct {
 	tokens  map[record.Token]int // in the order in which they were seen, for the trace
 	source  source
 	bad     *violation
+	lost    time.Duration // when the remote tier last lost its data
 }
 
 // A violation is a promise that was not kept.
@@ -97,7 +98,7 @@ func newWorld(s *script, tracing bool) *world {
 	for range s.Keys {
 		w.turns = append(w.turns, make(chan struct{}, 1))
 	}
-	w.serial = slices.ContainsFunc(s.Items, func(it item) bool { return it.Op == set })
+	w.serial = !s.Through && slices.ContainsFunc(s.Items, func(it item) bool { return it.Op == set })
 	for i := range w.nodes {
 		w.nodes[i] = &node{w: w, id: i}
 	}
@@ -227,6 +228,7 @@ func (w *world) violateLocked(kind, format string, args ...any) {
 // An exec is one item under way; the context of its calls carries it.
 type exec struct {
 	it    *item
+	v     version // what it writes, if it does
 	calls atomic.Int64
 }
 
