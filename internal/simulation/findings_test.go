@@ -15,15 +15,21 @@ import (
 // played runs items as they are, all calls taking the same short time, with m on and off. Off, a violation of the kind has to appear.
 func played(t *testing.T, m weaken.Mechanism, kind string, items ...item) {
 	t.Helper()
-	s := &script{Seed: 1, Keys: 1, Lossy: true, Exact: true, Items: items}
-	for i := range s.Items {
-		s.Items[i].Seed = uint64(6*i + 1) // odd: no reads but those of the script; what is pending is left to the cache
+	playedWith(t, script{}, m, kind, items...)
+}
+
+// playedWith is played under what s says of the cache.
+func playedWith(t *testing.T, s script, m weaken.Mechanism, kind string, items ...item) {
+	t.Helper()
+	s.Seed, s.Keys, s.Lossy, s.Exact, s.Items = 1, 1, true, true, items
+	for i := range items {
+		items[i].Seed |= uint64(6*i + 1) // odd: no reads but those of the script; what is pending is left to the cache
 	}
-	if out := run(t, s, true); out.bad != nil {
+	if out := run(t, &s, true); out.bad != nil {
 		t.Errorf("with all mechanisms: %v\n%s", out.bad, strings.Join(out.trace, "\n"))
 	}
 	defer weaken.Switch(m)()
-	out := run(t, s, true)
+	out := run(t, &s, true)
 	if out.bad == nil {
 		t.Errorf("without %v no old value is served:\n%s", m, strings.Join(out.trace, "\n"))
 	} else if out.bad.Kind != kind {
@@ -34,6 +40,9 @@ func played(t *testing.T, m weaken.Mechanism, kind string, items ...item) {
 const (
 	stale    = "stale"
 	ownWrite = "own write"
+	forever  = "forever"
+
+	replySlow = 1 << 10 // for Seed: it is the source's reply that is slow, not the write itself
 )
 
 // A reader of the writing node takes the old value from the remote tier between the first bump and the Delete, and nothing
@@ -53,6 +62,53 @@ func TestFinding02NobodyJoinsALoadFromBeforeTheWrite(t *testing.T) {
 		item{At: ms(100), Node: 0, Op: get, SlowLoad: ms(300)},
 		item{At: ms(150), Node: 0, Op: invalidate},
 		item{At: ms(200), Node: 0, Op: get},
+	)
+}
+
+// The first announcement of a write does not get through; the source is written all the same.
+func TestFinding03AWriteIsAnnouncedAgainAfterTheSource(t *testing.T) {
+	played(t, weaken.AnnounceAfter, stale,
+		item{At: ms(100), Node: 1, Op: get},
+		item{At: ms(150), Op: busDown, For: ms(300)},
+		item{At: ms(200), Node: 0, Op: within, SlowLoad: ms(500)},
+	)
+}
+
+// A node that cannot reach the remote tier, and so does not see the fence, loads between the announcement and the commit. The
+// writer dies before it can announce anything else.
+func TestFinding03WhatIsLoadedWithoutConsentIsNotKept(t *testing.T) {
+	playedWith(t, script{Through: true, Refuse: true}, weaken.NoBlindLocal, forever,
+		item{At: ms(100), Node: 0, Op: get}, // so that its calls below are the fence and the value
+		item{At: ms(150), Node: 1, Op: cutRemote, For: ms(500)},
+		item{At: ms(200), Node: 0, Op: set, SlowLoad: ms(300), CrashCall: 2},
+		item{At: ms(210), Node: 1, Op: get},
+	)
+}
+
+// What one writer has to store is late, and another has written meanwhile.
+func TestFinding04AValueThatIsLateFindsItsFenceTouched(t *testing.T) {
+	playedWith(t, script{Through: true}, weaken.Fence, stale,
+		item{At: ms(200), Node: 0, Op: set, SlowLoad: ms(300), Seed: replySlow},
+		item{At: ms(250), Node: 1, Op: set},
+		item{At: ms(1200), Node: 2, Op: get},
+	)
+}
+
+// Somebody invalidates a key at which a writer has its fence, and a reader fills it; then the writer commits, and dies.
+func TestFinding07ADeleteLeavesTheFenceOfAnother(t *testing.T) {
+	playedWith(t, script{Through: true, Refuse: true}, weaken.KeepFence, forever,
+		item{At: ms(100), Node: 0, Op: get},
+		item{At: ms(200), Node: 0, Op: set, SlowLoad: ms(300), CrashCall: 2},
+		item{At: ms(300), Node: 1, Op: invalidate},
+		item{At: ms(350), Node: 2, Op: get},
+	)
+}
+
+// The source reports an error, and takes the write all the same, later.
+func TestFinding08AWriteOfUnknownOutcomeKeepsItsFence(t *testing.T) {
+	playedWith(t, script{Through: true}, weaken.SourceSettle, forever,
+		item{At: ms(200), Node: 1, Op: set, Source: lands, SourceLate: ms(120)},
+		item{At: ms(230), Node: 2, Op: get},
 	)
 }
 
@@ -89,9 +145,33 @@ func TestFinding13AKeyInDoubtIsReadFromTheSource(t *testing.T) {
 	)
 }
 
+// The record of markers is lost, and begun anew by a node that knew nothing. Its numbers are lower than those of before.
+func TestFinding15AStampOfOtherMarkersIsDead(t *testing.T) {
+	played(t, weaken.TagIncarnation, ownWrite,
+		item{At: ms(100), Node: 0, Op: get},
+		item{At: ms(150), Node: 0, Op: tag},
+		item{At: ms(200), Node: 0, Op: tag},
+		item{At: ms(220), Node: 0, Op: get}, // it knows the markers, and need not look again
+		item{At: ms(250), Op: lose},
+		item{At: ms(260), Node: 0, Op: skipLocal},
+		item{At: ms(300), Node: 1, Op: tag},
+		item{At: ms(320), Node: 1, Op: get},
+	)
+}
+
+// A fence is lost with the remote tier's data, and another node fills the key before the source is written.
+func TestFinding16WhereTheFenceIsGoneTheKeyIsEmptied(t *testing.T) {
+	playedWith(t, script{Through: true}, weaken.AnnounceAfter, stale,
+		item{At: ms(200), Node: 0, Op: set, SlowLoad: ms(300)},
+		item{At: ms(250), Op: lose},
+		item{At: ms(260), Node: 1, Op: get},
+		item{At: ms(1300), Node: 1, Op: get},
+	)
+}
+
 // A write gets no answer and never arrives. Somebody has to say it again.
 func TestAWriteThatIsPendingIsRepaired(t *testing.T) {
-	played(t, weaken.Repair, "forever",
+	played(t, weaken.Repair, forever,
 		item{At: ms(100), Node: 1, Op: get},
 		item{At: ms(200), Node: 0, Op: cutRemote, For: ms(400)},
 		item{At: ms(210), Node: 0, Op: invalidate},

@@ -48,7 +48,11 @@ func (l *life) commit(ctx context.Context, keys []int) error {
 			w.logLocked("N%d %s: the source has v%d at k%d", l.node.id, x.it.Op, v.number, k)
 		}
 	}
-	time.Sleep(w.usual(ms(1), ms(10), x.it.Seed))
+	before, after := x.it.SlowLoad, time.Duration(0)
+	if x.it.Seed>>10%2 > 0 {
+		before, after = 0, before
+	}
+	sleep(ctx, before+w.usual(ms(1), ms(10), x.it.Seed))
 	switch x.it.Source {
 	case refused:
 		return errNotWritten
@@ -65,7 +69,7 @@ func (l *life) commit(ctx context.Context, keys []int) error {
 		return errDead
 	}
 	take()
-	sleep(ctx, w.usual(ms(1), ms(10), mix(x.it.Seed, 2))+x.it.SlowLoad/4)
+	sleep(ctx, w.usual(ms(1), ms(10), mix(x.it.Seed, 2))+after)
 	if err := l.hold(); err != nil {
 		return err
 	}

@@ -7,7 +7,9 @@ import (
 )
 
 // sought are the mechanisms without which the search has to find an old value within so many seeds: a search that finds nothing
-// proves something only if it finds what is there to be found.
+// proves something only if it finds what is there to be found. Without AnnounceAfter, KeepFence and TagIncarnation it needs some
+// thousand seeds, and without NoBlindLocal and TagPosition it has found nothing in 8,000: findings_test.go plays these, but for
+// TagPosition, of which package tier has a test.
 var sought = map[weaken.Mechanism]int{
 	weaken.Lease:      2000,
 	weaken.EpochCheck: 4000,
@@ -16,8 +18,11 @@ var sought = map[weaken.Mechanism]int{
 	weaken.Replay:     1000,
 	weaken.Trust:      4000,
 
+	weaken.Fence:         2000,
 	weaken.IdentityFlush: 1000,
 	weaken.Repair:        2000,
+	weaken.RepairBypass:  4000,
+	weaken.SourceSettle:  1000,
 }
 
 // Not parallel: the switches are the process's.
