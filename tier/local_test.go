@@ -148,7 +148,7 @@ func TestLocalHitAllocs(t *testing.T) {
 	keys := make([]string, 100)
 	for i := range keys {
 		keys[i] = fmt.Sprint("key", i)
-		must(t, c.Set(t.Context(), keys[i], "v"))
+		must(t, c.Set(t.Context(), keys[i], "v", tier.WithTags([]string{"odd", "even", "all"}[:i%4]...)))
 	}
 	ctx := t.Context()
 	n := testing.AllocsPerRun(1, func() {

@@ -350,6 +350,38 @@ func TestRestoredMarkersHaveWhatWasOnlyHeard(t *testing.T) {
 	})
 }
 
+// The record is lost between the swap and the announcement, and restored by a node that could not have heard of it yet.
+func TestAMarkerThatIsLostBeforeItIsAnnouncedIsLeftAgain(t *testing.T) {
+	t.Parallel()
+	inFleet(t, options{}, func(t *testing.T, f *fleet) {
+		f.warm()
+		m := &between{Remote: f.env.Remote}
+		f.opts.Remote = backend.New(m)
+		writer := f.node()
+		f.want(writer, 0, "old")
+		f.change(1)
+		m.step = func(point string) {
+			if point == "after the swap" {
+				m.step = nil
+				f.lose()
+				f.rest(time.Minute)
+				if _, _, err := f.b.Peek(t.Context(), 99); err != nil { // puts it back
+					t.Error(err)
+				}
+			}
+		}
+		must(t, writer.InvalidateTag(t.Context(), "odd"))
+		f.rest(0)
+		for _, c := range []*cache{f.b, writer, f.a, f.node()} {
+			f.want(c, 1, "new")
+			f.want(c, 0, "old")
+		}
+		if m.step != nil {
+			t.Error("no such point")
+		}
+	})
+}
+
 // A server that comes back with an older record of markers is not believed by those who know better.
 func TestMarkersThatWentBackInTimeAreNotBelieved(t *testing.T) {
 	t.Parallel()
