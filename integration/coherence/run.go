@@ -35,6 +35,9 @@ type run struct {
 	calmLoads    int64          // until the end of the faults
 	errors       io.Writer      // of all nodes
 
+	// calmServers is held by whoever needs servers at which nothing goes wrong, and shared by the faults of servers.
+	calmServers sync.RWMutex
+
 	mu       sync.Mutex
 	history  history.History // guarded by mu, as what follows
 	failures []string        // of the check itself
@@ -199,6 +202,18 @@ func (r *run) heard(m node.Message) {
 	r.history.Runs = append(r.history.Runs, m.Runs...)
 	r.history.Fails = append(r.history.Fails, m.Fails...)
 	r.history.Writes = append(r.history.Writes, m.Writes...)
+}
+
+// promise notes keys at which the death of a process is no excuse.
+func (r *run) promise(keys []int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.history.Promised == nil {
+		r.history.Promised = map[int]bool{}
+	}
+	for _, k := range keys {
+		r.history.Promised[k] = true
+	}
 }
 
 func (r *run) died(p history.Process) {

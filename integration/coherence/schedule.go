@@ -113,7 +113,7 @@ func (l *lane) play(full, longer context.Context) {
 			}
 		}
 		p := &playing{run: l.run, fault: f, rand: random}
-		if err := f.play(ctx, p); err != nil {
+		if err := l.once(ctx, p); err != nil {
 			l.failed("%s of %s: %v", f.name, p.target, err)
 			continue
 		}
@@ -121,6 +121,15 @@ func (l *lane) play(full, longer context.Context) {
 			l.played(p)
 		}
 	}
+}
+
+// once plays a fault. Those of servers wait for who needs servers at which nothing goes wrong.
+func (r *run) once(ctx context.Context, p *playing) error {
+	if p.fault.lane != laneNodes && p.fault.lane != laneScripts {
+		r.calmServers.RLock()
+		defer r.calmServers.RUnlock()
+	}
+	return p.fault.play(ctx, p)
 }
 
 func (r *run) count(name string) int {

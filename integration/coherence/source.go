@@ -29,15 +29,16 @@ type source struct {
 	serving  sync.WaitGroup
 	done     chan struct{}
 
-	mu       sync.Mutex
-	versions []int64 // guarded by mu, as what follows
-	commits  []history.Commit
-	holds    map[int]*hold
-	conns    map[net.Conn]struct{}
-	closed   bool
+	mu          sync.Mutex
+	versions    []int64 // guarded by mu, as what follows
+	commits     []history.Commit
+	holds       map[int]*hold
+	commitHolds map[int]*hold
+	conns       map[net.Conn]struct{}
+	closed      bool
 }
 
-// A hold is a load that a script lets wait: it has read the source and is not answered.
+// A hold is a load or a commit that a script lets wait: the load has read the source, the commit does not count yet.
 type hold struct {
 	began   chan struct{}
 	release chan struct{}
@@ -49,7 +50,7 @@ func newSource(keys int) (*source, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &source{listener: l, versions: make([]int64, keys), holds: map[int]*hold{}, conns: map[net.Conn]struct{}{}, done: make(chan struct{})}
+	s := &source{listener: l, versions: make([]int64, keys), holds: map[int]*hold{}, commitHolds: map[int]*hold{}, conns: map[net.Conn]struct{}{}, done: make(chan struct{})}
 	for i := range s.versions {
 		s.versions[i] = 1
 	}
@@ -104,6 +105,18 @@ func (s *source) serve(conn net.Conn) {
 
 func (s *source) answer(a node.Ask) int64 {
 	if a.Commit {
+		s.mu.Lock()
+		h := s.commitHolds[a.Key]
+		delete(s.commitHolds, a.Key)
+		s.mu.Unlock()
+		if h != nil {
+			close(h.began)
+			select {
+			case <-h.release:
+			case <-s.done:
+			}
+			return s.commit(a.Process, a.Key)
+		}
 		s.sleep(rand.N(slowestCommit / 2))
 		defer s.sleep(rand.N(slowestCommit / 2))
 		return s.commit(a.Process, a.Key)
@@ -150,6 +163,15 @@ func (s *source) hold(key int) *hold {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.holds[key] = h
+	return h
+}
+
+// holdCommit makes the next commit of a key wait. It counts when it is released, whatever became of who asked for it.
+func (s *source) holdCommit(key int) *hold {
+	h := &hold{began: make(chan struct{}), release: make(chan struct{})}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.commitHolds[key] = h
 	return h
 }
 

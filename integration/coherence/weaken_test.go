@@ -24,6 +24,7 @@ func TestWithoutAMechanismThereAreViolations(t *testing.T) {
 		{weaken.JoinCheck, "straddle-load", 2},
 		{weaken.Trust, "blackhole-from-bus", 3},
 		{weaken.Replay, "cut-bus", 3},
+		{weaken.Fence, "die-writing", 1},
 		{weaken.Repair, "blackhole-from-backend", 3},
 	} {
 		t.Run(c.without.String(), func(t *testing.T) {

@@ -79,4 +79,8 @@ type History struct {
 	Fails   []Failure
 	Faults  []Fault
 	Died    []Process // processes that were killed before the end
+
+	// Promised are keys at which a write is not excused for the death of its process: a fence stood there, and nothing took it
+	// away.
+	Promised map[int]bool
 }

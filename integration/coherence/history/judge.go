@@ -222,7 +222,7 @@ func (j *judge) unrepaired(r *Run) {
 		if c.Version <= r.Version {
 			continue
 		}
-		if !j.died[c.Process] {
+		if !j.died[c.Process] || j.h.Promised[r.Key] {
 			x := Violation{Kind: Unrepaired, Read: *r, Version: c.Version, Commit: &c}
 			for i := range j.h.Writes {
 				if w := &j.h.Writes[i]; w.Key == c.Key && w.Process == c.Process && w.Version == c.Version {

@@ -101,6 +101,15 @@ func TestEachKindOfViolationIsSeenAndNothingElse(t *testing.T) {
 			tell: func(s *story) { s.commit(one, 3, 300); s.failed(one, 3, 310, 320); s.read(two, 2, 9000).Final = true },
 			want: map[history.Kind]int{history.Unrepaired: 1},
 		},
+		"unrepaired, and the process died within a fence": {
+			tell: func(s *story) {
+				s.commit(one, 3, 300)
+				s.failed(one, 3, 310, 320)
+				s.read(two, 2, 9000).Final = true
+				s.Died, s.Promised = append(s.Died, one), map[int]bool{0: true}
+			},
+			want: map[history.Kind]int{history.Unrepaired: 1},
+		},
 		"unrepaired, and the process died": {
 			tell: func(s *story) {
 				s.commit(one, 3, 300)

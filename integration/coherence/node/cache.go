@@ -54,6 +54,9 @@ func newStrata(ctx context.Context, c *Config, source *Source) (cache, error) {
 		Remote: store, Bus: bus, Version: c.Run, MaxStaleness: c.MaxStaleness, Policy: policy.CacheAside[int, Value](source),
 		TTL: time.Hour, LeaseTTL: leaseTTL, LoadTimeout: 2 * callTimeout,
 	}
+	if Refuses(c.Node) {
+		o.WhenUnreachable = tier.Refuse
+	}
 	if !c.Traffic.Calm {
 		o.SoftTTL, o.Jitter = softTTL, 0.5
 	}
@@ -63,6 +66,9 @@ func newStrata(ctx context.Context, c *Config, source *Source) (cache, error) {
 	}
 	return &strata{Cache: cache, source: source, store: store, bus: bus}, nil
 }
+
+// Refuses reports whether a node does not write where its fence cannot be placed: every other one.
+func Refuses(node int) bool { return node%2 == 1 }
 
 func (s *strata) Read(ctx context.Context, key int) (Value, tier.Tier, error) {
 	r, err := s.Lookup(ctx, key)
@@ -77,8 +83,19 @@ func (s *strata) Set(ctx context.Context, key int, v Value) error { return s.Cac
 
 func (s *strata) Invalidate(ctx context.Context, key int) error { return s.Cache.Invalidate(ctx, key) }
 
-func (s *strata) WriteThrough(context.Context, int) (Value, error) {
-	return Value{}, tier.ErrUnsupported
+// WriteThrough changes the source between BeginWrite and Commit. The value that it returns has version 0 if nothing was
+// committed as far as is known.
+func (s *strata) WriteThrough(ctx context.Context, key int) (Value, error) {
+	w, err := s.BeginWrite(ctx, key)
+	if err != nil {
+		return Value{}, err
+	}
+	v, err := s.source.Commit(ctx, key)
+	if err != nil {
+		w.Abort(ctx, err)
+		return Value{}, err
+	}
+	return v, w.Commit(ctx)
 }
 
 func (s *strata) Close() error {

@@ -118,19 +118,23 @@ func (w *worker) once(ctx context.Context) {
 	n.read(ctx, key, false)
 }
 
-// verbOf returns how a node writes a key, and which it writes instead if the key is another's. A quarter of all keys is written by
+// verbOf returns how a node writes a key, and which it writes instead if the key is another's. A quarter of all keys is written
+// between BeginWrite and Commit, another by
 // Set, and each of these by one node alone, one write after the other: Sets in another order than the commits leave an
 // older value, and that is the application's affair.
 func verbOf(key, node, nodes, keys int) (int, string) {
-	if key%4 != 3 {
+	switch key % 4 {
+	case 0, 1:
 		return key, Invalidate
+	case 2:
+		return key, BeginWrite
 	}
 	group := key / 4
 	group += (node - group%nodes + nodes) % nodes
 	if k := 4*group + 3; k < keys {
 		return k, Set
 	}
-	return key - 1, Invalidate
+	return key - 2, Invalidate
 }
 
 func (n *node) record(key int, v Value, from tier.Tier, final bool, began, ended int64) {
