@@ -2,6 +2,8 @@ package integration_test
 
 import (
 	"context"
+	"fmt"
+	"os"
 	"testing"
 	"time"
 
@@ -18,7 +20,16 @@ import (
 	"github.com/strata-cache/strata/tier/tiertest"
 )
 
-func TestMain(m *testing.M) { servertest.Main(m) }
+func TestMain(m *testing.M) {
+	if spec, ok := os.LookupEnv(envWriter); ok {
+		if err := serveWriter(spec); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	servertest.Main(m)
+}
 
 const maxStaleness = time.Second
 
