@@ -41,6 +41,8 @@ type Hooks[K comparable, V any] struct {
 	Clone   func(V) V
 	OnEvent func(tier.Event)
 	Logger  *slog.Logger
+
+	RepairLog tier.RepairLog
 }
 
 func (h Hooks[K, V]) apply(b *brought[K, V]) { b.hooks = append(b.hooks, h) }
@@ -111,6 +113,7 @@ func tierOptions[K comparable, V any](set *Set, c *cachePlan, pol policy.Policy[
 		MaxBody:         int(c.maxBody),
 	}
 	for _, h := range hooks {
+		o.RepairLog = h.RepairLog
 		o.Key, o.Codec, o.Weigh, o.Clone, o.OnEvent, o.Logger = h.Key, h.Codec, h.Weigh, h.Clone, h.OnEvent, h.Logger
 	}
 	return o

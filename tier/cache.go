@@ -43,6 +43,7 @@ type Cache[K comparable, V any] struct {
 	refreshes refreshes
 	writers   writers
 	repairs   repairs
+	logged    logged
 	marking   marking
 	writes    writes[K, V]
 
@@ -99,6 +100,7 @@ func newCache[K comparable, V any](name string, o *Options[K, V], fingerprint fu
 			return nil, fmt.Errorf("tier: new %q: %w", name, err)
 		}
 	}
+	c.resume()
 	return c, nil
 }
 

@@ -51,7 +51,8 @@ func (c *Cache[K, V]) repairLater(rs ...repair) {
 		if r.tell = r.tell && c.bus != nil; !r.remote && !r.tell {
 			continue
 		}
-		overflow := c.repairs.add(r)
+		key, overflow := c.repairs.add(r)
+		c.logAdd(key)
 		switch {
 		case r.remote && (overflow || r.key == ""):
 			c.epochs.flush()
@@ -201,6 +202,11 @@ func (c *Cache[K, V]) mendKeys(ctx context.Context, rs []repair) (ok bool) {
 		c.epochs.bump(c.epochs.stripeOf(r.key))
 		c.repairs.told(r)
 	}
+	for _, r := range rs {
+		if !failed[r.key] {
+			c.logDone(r.key)
+		}
+	}
 	c.n.repaired.Add(uint64(len(rs) - len(failed)))
 	return len(failed) == 0
 }
@@ -246,6 +252,7 @@ func (c *Cache[K, V]) mendEverything(ctx context.Context, r repair) bool {
 	}
 	c.repairs.told(r)
 	c.flushOwn()
+	c.logDone(r.key)
 	c.n.repaired.Add(1)
 	return true
 }

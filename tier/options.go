@@ -68,6 +68,10 @@ type Options[K comparable, V any] struct {
 	// go to the source. Default 5 s; at least 10 ms.
 	SourceSettle time.Duration
 
+	// RepairLog keeps what is to be repaired over the death of this process; the invalidations of tags are not in it. The caller
+	// closes it, after the cache. Default nil: what a process could not repair before it died others may serve until its TTL ends.
+	RepairLog RepairLog
+
 	// LocalCost is how much the local tier may hold, in bytes as Weigh counts them, and a fixed overhead for each entry.
 	// Default 64 MiB, at least 64 KiB; negative turns the local tier off, which needs a Remote.
 	LocalCost int64

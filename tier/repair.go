@@ -58,8 +58,9 @@ type repairs struct {
 	wake    chan struct{}
 }
 
-// add merges r into what waits. It reports whether there was no room, so that everything is repaired instead.
-func (q *repairs) add(r repair) (overflow bool) {
+// add merges r into what waits, and returns the key of the repair that it became part of. If there is no room for another key that is
+// the one of everything, of which overflow tells at the first.
+func (q *repairs) add(r repair) (key string, overflow bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	defer q.signalLocked()
@@ -95,7 +96,14 @@ func (q *repairs) add(r repair) (overflow bool) {
 	old.tokens = append(old.tokens, r.tokens...)
 	old.tokens = slices.Clone(old.tokens[max(0, len(old.tokens)-tokensMax):])
 	old.serial = serial
-	return overflow
+	return old.key, overflow
+}
+
+// waits reports whether there is a repair of key.
+func (q *repairs) waits(key string) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.ofLocked(key) != nil
 }
 
 // addTask makes fix be called until it returns nil, in place of an earlier task of that name.
