@@ -50,6 +50,7 @@ func TestAfterAnInvalidationNoProcessServesTheOldProduct(t *testing.T) {
 	url := servertest.Redis(t).URL() + "?timeout=15s" // a machine that is busy with other tests is no failure
 	checkDemo(t, 3, 3, "--backend", url, "--duration", "2s")
 	checkDemo(t, 3, 1, "--backend", url, "--duration", "1s", "--processes=false")
+	checkDemo(t, 3, 3, "--backend", servertest.Memcached(t).URL()+"?timeout=15s", "--duration", "1s") // which is the bus, too
 }
 
 func TestReadsOfOldVersionsAreJudgedByWhenTheyBegan(t *testing.T) {
