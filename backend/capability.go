@@ -151,6 +151,12 @@ func (s *Store) OnServer(hook func(server, identity string)) error {
 	return nil
 }
 
+// MayRewind reports whether a server of another identity ([Store.OnServer]) may hold older data than before.
+func (s *Store) MayRewind() bool {
+	r, ok := driver.As[driver.Rewinder](s.drv)
+	return ok && r.MayRewind()
+}
+
 // MaxRecord returns the length of the longest record that the backend stores, in bytes, and whether there is a limit.
 func (s *Store) MaxRecord() (int, bool) {
 	l, ok := driver.As[driver.Limiter](s.drv)

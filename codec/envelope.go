@@ -71,6 +71,10 @@ const (
 	// form says itself how it was made.
 	ExtensionCompression ExtensionType = 1
 
+	// ExtensionPosition holds up to where the node had applied the bus's log before the load began: the log's incarnation and
+	// the number there, 16 and 8 bytes.
+	ExtensionPosition ExtensionType = 2
+
 	// ExtensionApplication is the first of the numbers that applications may use.
 	ExtensionApplication ExtensionType = 0x8000
 )

@@ -30,6 +30,18 @@ func (b *Bus) Ping(ctx context.Context) (err error) {
 	return nil
 }
 
+// Head returns where the log is: it appends a heartbeat and tells its position. What was announced before Head was called is
+// before it, whether this node has heard it or not.
+func (b *Bus) Head(ctx context.Context) (p Position, err error) {
+	ctx, leave, err := b.enter(ctx, "head")
+	if err != nil {
+		return Position{}, err
+	}
+	defer leave(&err)
+	_, p, err = b.beat(ctx)
+	return p, err
+}
+
 // anyEcho is the topic of all heartbeats that come back, and of those of other nodes.
 const anyEcho = ""
 

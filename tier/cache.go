@@ -46,6 +46,7 @@ type Cache[K comparable, V any] struct {
 	logged    logged
 	marking   marking
 	writes    writes[K, V]
+	guard     *guard // nil: the remote tier cannot come back with older data, or there is none, or no bus
 
 	// ctx ends when the cache is closed. life is held by every call that may start something, and waited for by Close.
 	ctx    context.Context
@@ -94,8 +95,17 @@ func newCache[K comparable, V any](name string, o *Options[K, V], fingerprint fu
 		}
 	}
 	if opts.Bus != nil {
+		if opts.Remote != nil && opts.Remote.MayRewind() {
+			c.guard = newGuard(opts.Remote, opts.Bus, c.name+"/"+opts.Version+"/guard", opts.MaxStaleness)
+			c.guard.tell = func(ctx context.Context, keys []string) error {
+				return c.announce(ctx, invalidation.VerbInvalidate, keys)
+			}
+		}
 		var err error
-		if c.bus, err = opts.Bus.Attach(name, fingerprint(c), opts.MaxStaleness, listener[K, V]{c}); err != nil {
+		if c.bus, err = opts.Bus.Attach(name, fingerprint(c), opts.MaxStaleness, listener[K, V]{c}); err == nil {
+			err = c.guard.start(func(err error) { c.event(EventRewind, "", err) })
+		}
+		if err != nil {
 			c.Close()
 			return nil, fmt.Errorf("tier: new %q: %w", name, err)
 		}
@@ -122,6 +132,7 @@ func (c *Cache[K, V]) Close() error {
 	err := c.awaitCalls()
 	c.writes.expire()
 	err = errors.Join(err, c.mendLast())
+	c.guard.close()
 	if c.bus != nil {
 		err = errors.Join(err, c.bus.Close())
 	}

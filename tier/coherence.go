@@ -41,7 +41,8 @@ func (c *Cache[K, V]) trusted() bool { return int64(mono.Now()) < c.trust.Load()
 type listener[K comparable, V any] struct{ c *Cache[K, V] }
 
 // Apply does what another node announced. What this node announced it did before.
-func (l listener[K, V]) Apply(_ invalidation.Position, own bool, m invalidation.Message) {
+func (l listener[K, V]) Apply(pos invalidation.Position, own bool, m invalidation.Message) {
+	l.c.guard.applied(pos, m)
 	if own {
 		return
 	}
@@ -62,10 +63,14 @@ func (l listener[K, V]) Apply(_ invalidation.Position, own bool, m invalidation.
 }
 
 // Flush gives the local tier up, because messages may have been missed.
-func (l listener[K, V]) Flush(reason string) { l.c.flushed(reason) }
+func (l listener[K, V]) Flush(reason string) {
+	l.c.guard.missed(reason)
+	l.c.flushed(reason)
+}
 
 // Trust moves the trust deadline.
 func (l listener[K, V]) Trust(sent time.Time) {
+	l.c.guard.contiguous()
 	until := int64(mono.Now() - time.Since(sent) + l.c.opts.MaxStaleness)
 	if weaken.Off(weaken.Trust) {
 		until = math.MaxInt64
@@ -95,7 +100,11 @@ func (c *Cache[K, V]) announce(ctx context.Context, verb invalidation.Verb, keys
 		if n >= 0 {
 			m = invalidation.Message{Verb: verb, Keys: rest[:n:n]}
 		}
-		if _, err := c.bus.Announce(ctx, m); err != nil || n < 0 {
+		at, err := c.bus.Announce(ctx, m)
+		if err == nil {
+			c.guard.told(at, m)
+		}
+		if err != nil || n < 0 {
 			return err
 		}
 		if rest = rest[n:]; len(rest) == 0 {

@@ -43,6 +43,7 @@ type markersCopy struct {
 	token record.Token  // of the record
 	began time.Duration // when it was asked for, by the clock of mono
 	clock uint64        // of the tagEpochs then
+	view  *view         // of the guard then: a copy is of one life of the server
 }
 
 // marking is what a cache does with markers.
@@ -56,7 +57,7 @@ func (m *marking) init(key string) { m.key, m.turn = key, make(chan struct{}, 1)
 
 // asking is a copy that is being asked for.
 func (c *Cache[K, V]) asking() markersCopy {
-	return markersCopy{began: mono.Now(), clock: c.tags.clock.Load()}
+	return markersCopy{began: mono.Now(), clock: c.tags.clock.Load(), view: c.guard.look()}
 }
 
 // vouched reports whether m is as good as the record for a read that begins at now.
@@ -64,9 +65,17 @@ func (c *Cache[K, V]) vouched(m *markersCopy, now time.Duration) bool {
 	return m != nil && m.clock == c.tags.clock.Load() && (c.trusted() || now-m.began < c.opts.MaxStaleness/2)
 }
 
+// marked returns this node's copy of the record as it is in the present life of the server; nil if it has none.
+func (c *Cache[K, V]) marked() *markersCopy {
+	if m := c.marking.copy.Load(); m != nil && !c.guard.moved(m.view) {
+		return m
+	}
+	return nil
+}
+
 // stamp is that of a load which begins now.
 func (c *Cache[K, V]) stamp() stamp {
-	if m := c.marking.copy.Load(); m != nil {
+	if m := c.marked(); m != nil {
 		return m.stamp()
 	}
 	return stamp{}
@@ -75,7 +84,7 @@ func (c *Cache[K, V]) stamp() stamp {
 // getMarked reads keys at the remote tier, and returns the markers by which to judge what it finds. Where this node's copy of them
 // is old, or does not do, they are read in the same round trip.
 func (c *Cache[K, V]) getMarked(ctx context.Context, anew bool, keys []string) ([]driver.Result, *markersCopy) {
-	have, ask := c.marking.copy.Load(), c.asking()
+	have, ask := c.marked(), c.asking()
 	vouched := c.vouched(have, ask.began) && !anew
 	if vouched && ask.began-have.began < markersAge {
 		return c.remote.Get(ctx, keys...), have
@@ -91,7 +100,7 @@ func (c *Cache[K, V]) getMarked(ctx context.Context, anew bool, keys []string) (
 
 // consult returns a copy that is good for what begins now.
 func (c *Cache[K, V]) consult(ctx context.Context) (*markersCopy, error) {
-	have, ask := c.marking.copy.Load(), c.asking()
+	have, ask := c.marked(), c.asking()
 	if c.vouched(have, ask.began) {
 		return have, nil
 	}
@@ -102,6 +111,9 @@ func (c *Cache[K, V]) consult(ctx context.Context) (*markersCopy, error) {
 func (c *Cache[K, V]) learn(ctx context.Context, have *markersCopy, ask markersCopy, found driver.Result) (*markersCopy, error) {
 	if found.Err != nil {
 		return nil, found.Err
+	}
+	if c.guard.moved(ask.view) {
+		return nil, errUnsure
 	}
 	h, body, ok := record.Parse(found.Record)
 	if ok {
@@ -120,7 +132,7 @@ func (c *Cache[K, V]) learn(ctx context.Context, have *markersCopy, ask markersC
 func (c *Cache[K, V]) install(m *markersCopy) {
 	for {
 		have, next := c.marking.copy.Load(), m
-		if have != nil {
+		if have != nil && !c.guard.moved(have.view) {
 			switch {
 			case have.incarnation == m.incarnation:
 				joined := *m
@@ -154,7 +166,7 @@ func (c *Cache[K, V]) mendMarkers(ctx context.Context, have *markersCopy, ask ma
 		return nil, err
 	}
 	defer c.endTurn()
-	if now := c.marking.copy.Load(); now != nil && now != have && now.began >= ask.began {
+	if now := c.marked(); now != nil && now != have && now.began >= ask.began {
 		return now, nil // it was read, or mended, meanwhile
 	}
 	ask.markers = c.restored(ctx)
@@ -187,7 +199,7 @@ func (c *Cache[K, V]) mendMarkers(ctx context.Context, have *markersCopy, ask ma
 // copy: what it has heard of, and what was announced before its question came back through the bus. Of what is announced later the
 // announcer will see that it is not in the record.
 func (c *Cache[K, V]) restored(ctx context.Context) *markers {
-	if c.opts.Bus == nil || c.marking.copy.Load() == nil {
+	if c.opts.Bus == nil || c.marked() == nil {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, restoreWait)
@@ -195,7 +207,7 @@ func (c *Cache[K, V]) restored(ctx context.Context) *markers {
 	if !c.trusted() || c.opts.Bus.Ping(ctx) != nil {
 		return nil
 	}
-	have := c.marking.copy.Load()
+	have := c.marked()
 	if c.tags.gap.Load() > have.clock {
 		return nil
 	}

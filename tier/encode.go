@@ -1,6 +1,7 @@
 package tier
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/strata-cache/strata/backend/record"
 	"github.com/strata-cache/strata/codec"
 	"github.com/strata-cache/strata/internal/mono"
+	"github.com/strata-cache/strata/invalidation"
 	"github.com/strata-cache/strata/policy"
 )
 
@@ -96,8 +98,8 @@ func (c *Cache[K, V]) weigh(e *entry[K, V], encoded int) int64 {
 }
 
 // encode makes the record of e at remoteKey, under a token that it puts into e. It lives l.ttl from now.
-func (c *Cache[K, V]) encode(remoteKey string, e *entry[K, V], l life, s stamp) ([]byte, error) {
-	e.token, e.stamp = record.NewToken(), s
+func (c *Cache[K, V]) encode(remoteKey string, e *entry[K, V], l life, s stamp, p invalidation.Position) ([]byte, error) {
+	e.token, e.stamp, e.pos = record.NewToken(), s, p
 	now := time.Now()
 	h := record.Header{Version: record.Version, Kind: record.Value, Token: e.token, Expiry: now.Add(l.ttl)}
 	env := codec.Envelope{
@@ -106,6 +108,9 @@ func (c *Cache[K, V]) encode(remoteKey string, e *entry[K, V], l life, s stamp) 
 	}
 	if l.soft > 0 {
 		env.SoftExpiry = now.Add(l.soft)
+	}
+	if c.guard != nil {
+		env.Extensions = []codec.Extension{{Type: codec.ExtensionPosition, Value: appendPosition(nil, p)}}
 	}
 	b := record.AppendHeader(make([]byte, 0, 256), h)
 	b, err := c.format().Encode(b, &env, c.seal(remoteKey, h), e.value)
@@ -137,6 +142,7 @@ func (c *Cache[K, V]) decode(w *want[K, V], h record.Header, body []byte) (*entr
 		token:    h.Token,
 		stamp:    stamp{env.Incarnation, env.Position},
 		from:     Remote,
+		pos:      positionOf(&env),
 		fresh:    forever,
 		expiry:   now + min(h.Expiry.Sub(wall), c.opts.LocalTTL),
 		epoch:    w.at.epoch,
@@ -154,6 +160,22 @@ func (c *Cache[K, V]) decode(w *want[K, V], h record.Header, body []byte) (*entr
 	}
 	e.cost = c.weigh(e, env.Size)
 	return e, e.stamp, nil
+}
+
+// appendPosition appends what an extension of type ExtensionPosition holds.
+func appendPosition(b []byte, p invalidation.Position) []byte {
+	return binary.BigEndian.AppendUint64(append(b, p.Incarnation[:]...), p.N)
+}
+
+// positionOf returns the position of an envelope, zero if it has none.
+func positionOf(env *codec.Envelope) (p invalidation.Position) {
+	for _, x := range env.Extensions {
+		if n := len(p.Incarnation); x.Type == codec.ExtensionPosition && len(x.Value) == n+8 {
+			copy(p.Incarnation[:], x.Value)
+			p.N = binary.BigEndian.Uint64(x.Value[n:])
+		}
+	}
+	return p
 }
 
 func (c *Cache[K, V]) format() codec.Format[V] {

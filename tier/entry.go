@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/strata-cache/strata/backend/record"
+	"github.com/strata-cache/strata/invalidation"
 )
 
 // An entry is what the local tier holds at a key. It does not change after it was put there, but for the last two fields:
@@ -27,11 +28,12 @@ type entry[K comparable, V any] struct {
 	tags     []string
 	version  uint64
 	cost     int64
-	token    record.Token // of the remote record that it was read from or stored as
-	stamp    stamp        // of that record
-	negative bool         // the source has no such value
-	from     Tier         // where this process got it
-	old      bool         // it may be older than what this node could have had: a replica told it
+	pos      invalidation.Position // of the bus, before its load began; zero: not known
+	token    record.Token          // of the remote record that it was read from or stored as
+	stamp    stamp                 // of that record
+	negative bool                  // the source has no such value
+	from     Tier                  // where this process got it
+	old      bool                  // it may be older than what this node could have had: a replica told it
 
 	retry atomic.Int64 // when a refresh may be tried again, by the clock of mono; 0 for at once
 	loose atomic.Bool  // only the table holds it

@@ -10,6 +10,7 @@ import (
 	"github.com/strata-cache/strata/backend/record"
 	"github.com/strata-cache/strata/internal/mono"
 	"github.com/strata-cache/strata/internal/weaken"
+	"github.com/strata-cache/strata/invalidation"
 	"github.com/strata-cache/strata/policy"
 )
 
@@ -30,9 +31,11 @@ type want[K comparable, V any] struct {
 	at     moment
 	began  time.Duration
 	doubts uint64 // raised and settled until then
+	view   *view  // of the guard
 
-	marks *markersCopy // by which what was found is judged
-	stamp stamp        // of what is loaded, or set
+	pos   invalidation.Position // of the bus
+	marks *markersCopy          // by which what was found is judged
+	stamp stamp                 // of what is loaded, or set
 
 	held    *entry[K, V]  // a stale value that was found
 	consent driver.Op     // the step by which a loaded value may be stored; without a verb it may not
@@ -64,6 +67,8 @@ func (w *want[K, V]) again() *want[K, V] {
 func (c *Cache[K, V]) capture(w *want[K, V]) {
 	w.began = mono.Now()
 	w.doubts = c.repairs.serial.Load()
+	w.view = c.guard.look()
+	w.pos = c.guard.position()
 	w.at = c.epochs.at(w.stripe)
 	w.at.tags = c.tags.clock.Load()
 }
@@ -117,6 +122,9 @@ func (c *Cache[K, V]) read(ctx context.Context, opts *call, wants []*want[K, V])
 		if wants = c.believed(wants, try > rereads); len(wants) == 0 {
 			return
 		}
+		if wants = c.sure(ctx, wants); len(wants) == 0 {
+			return
+		}
 		keys := make([]string, len(wants))
 		for i, w := range wants {
 			keys[i] = w.remoteKey
@@ -154,6 +162,27 @@ func (c *Cache[K, V]) believed(wants []*want[K, V], none bool) []*want[K, V] {
 	return ask
 }
 
+// sure returns wants when it is known whether the remote tier's data are of today. If that takes too long it returns none, and they
+// come from the source, and are not kept.
+func (c *Cache[K, V]) sure(ctx context.Context, wants []*want[K, V]) []*want[K, V] {
+	if c.guard.settled(wants[0].view) {
+		return wants
+	}
+	known := c.guard.await(ctx)
+	for _, w := range wants {
+		if known {
+			c.capture(w)
+		} else {
+			w.consent, w.busy, w.down = driver.Op{}, record.Header{}, errUnsure
+			c.n.rewound.Add(1)
+		}
+	}
+	if !known {
+		return nil
+	}
+	return wants
+}
+
 // look decides what a reply of the remote tier means for w.
 func (c *Cache[K, V]) look(ctx context.Context, opts *call, w *want[K, V], found driver.Result) {
 	w.consent, w.busy, w.dead = driver.Op{}, record.Header{}, false
@@ -185,6 +214,8 @@ func (c *Cache[K, V]) look(ctx context.Context, opts *call, w *want[K, V], found
 	case err != nil:
 		c.n.cannotDecode(err)
 		c.event(EventUndecodable, w.remoteKey, err)
+	case c.guard.dead(w.view, e.pos):
+		c.n.rewound.Add(1)
 	case c.dead(w, s, e.slots):
 		w.dead = true
 		c.capture(w) // what it was is of no account
@@ -228,7 +259,7 @@ func (c *Cache[K, V]) store(ctx context.Context, opts *call, wants []*want[K, V]
 		case !c.epochs.current(w.stripe, w.at) || !c.tags.current(w.entry.slots, w.at.tags):
 			c.n.refusedFills.Add(1) // invalidated while it was loaded
 		default:
-			b, err := c.encode(w.remoteKey, w.entry, l, w.stamp)
+			b, err := c.encode(w.remoteKey, w.entry, l, w.stamp, w.pos)
 			if errors.Is(err, ErrTooLarge) { // as when the backend says so: the caller has its value, and it is not kept
 				c.n.remoteErrors.Add(1)
 				c.event(EventRemoteError, w.remoteKey, err)

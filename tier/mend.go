@@ -181,6 +181,7 @@ func (c *Cache[K, V]) hold(ctx context.Context, rs []repair) (ok bool) {
 func (c *Cache[K, V]) mendKeys(ctx context.Context, rs []repair) (ok bool) {
 	ctx, cancel := context.WithTimeout(ctx, mendTimeout)
 	defer cancel()
+	began := c.guard.begin(invalidation.Position{})
 	failed := c.emptyRemote(ctx, rs)
 	var tell []string
 	var telling []repair
@@ -196,6 +197,10 @@ func (c *Cache[K, V]) mendKeys(ctx context.Context, rs []repair) (ok bool) {
 		}
 	}
 	if len(tell) > 0 && c.announce(ctx, invalidation.VerbInvalidate, tell) != nil {
+		return false
+	}
+	if c.guard.overtaken(&began) {
+		c.repairLater(rs...)
 		return false
 	}
 	for _, r := range telling {
@@ -303,9 +308,12 @@ func (c *Cache[K, V]) inDoubt(key string) bool {
 	return c.repairs.inDoubt(key) && !weaken.Off(weaken.RepairBypass)
 }
 
-// outdated reports whether a doubt that may be w's was raised or settled since w was captured: a reply that was asked for then
+// outdated reports whether a doubt that may be w's was raised or settled, or the server became another, since w was captured: a reply that was asked for then
 // is to be asked for again.
 func (c *Cache[K, V]) outdated(w *want[K, V]) bool {
+	if c.guard.moved(w.view) {
+		return true
+	}
 	return c.repairs.serial.Load() != w.doubts && !c.epochs.current(w.stripe, w.at) && !weaken.Off(weaken.RepairBypass)
 }
 

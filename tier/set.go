@@ -38,6 +38,7 @@ func (c *Cache[K, V]) setAll(ctx context.Context, keys []K, value func(K) V, opt
 		return err
 	}
 	defer c.leave()
+	c.guard.await(ctx) // else the value would be dead when it is read
 	c.n.writes.Add(uint64(len(changes)))
 	if c.opts.Policy.Mode == policy.Through {
 		return c.setThrough(ctx, opts, changes, value)

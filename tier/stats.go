@@ -35,6 +35,7 @@ type Stats struct {
 	Flushes       uint64                   // times that the whole local tier was given up
 	Doubts        uint64                   // times that the remote tier could no longer be believed about a key, or about everything
 	Doubted       uint64                   // reads of the source because of that
+	Rewound       uint64                   // values not used because a server that came back may lack what made them old
 	Repairs       int                      // keys and the like that wait to be repaired now
 	Repaired      uint64                   // those that were
 	LocalCost     int64                    // what the local tier holds now, in bytes as Weigh counts them
@@ -50,6 +51,7 @@ type counters struct {
 	undecodableBy                                      [codec.NumReasons]atomic.Uint64
 	writes, invalidated, received, flushes             atomic.Uint64
 	doubts, doubted, repaired, stores, storeErrors     atomic.Uint64
+	rewound                                            atomic.Uint64
 }
 
 // cannotDecode counts a remote record that could not be used.
@@ -100,6 +102,7 @@ func (c *Cache[K, V]) Stats() Stats {
 		Stores:       c.n.stores.Load(),
 		StoreErrors:  c.n.storeErrors.Load(),
 		Doubts:       c.n.doubts.Load(),
+		Rewound:      c.n.rewound.Load(),
 		Doubted:      c.n.doubted.Load(),
 		Repairs:      c.repairs.waiting(),
 		Repaired:     c.n.repaired.Load(),

@@ -97,7 +97,7 @@ func (c *Cache[K, V]) mark(ctx context.Context, all bool, slots []uint16, announ
 
 // leaveMarker counts the record of markers up by one invalidation, and returns what it is then.
 func (c *Cache[K, V]) leaveMarker(ctx context.Context, all bool, slots []uint16) (*markers, error) {
-	have := c.marking.copy.Load()
+	have := c.marked()
 	if have == nil {
 		var err error
 		if have, err = c.reread(ctx); err != nil {
@@ -107,7 +107,7 @@ func (c *Cache[K, V]) leaveMarker(ctx context.Context, all bool, slots []uint16)
 	if err := c.takeTurn(ctx); err != nil {
 		return nil, err
 	}
-	if now := c.marking.copy.Load(); now != nil {
+	if now := c.marked(); now != nil {
 		have = now
 	}
 	next := c.asking()
@@ -130,7 +130,7 @@ func (c *Cache[K, V]) leaveMarker(ctx context.Context, all bool, slots []uint16)
 
 // reread asks for the record of markers.
 func (c *Cache[K, V]) reread(ctx context.Context) (*markersCopy, error) {
-	have, ask := c.marking.copy.Load(), c.asking()
+	have, ask := c.marked(), c.asking()
 	return c.learn(ctx, have, ask, c.remote.Get(ctx, c.marking.key)[0])
 }
 

@@ -74,10 +74,12 @@ func (c *Cache[K, V]) carryOut(ctx context.Context, verb invalidation.Verb, opts
 	for _, ch := range changes {
 		c.capture(ch.w)
 	}
+	began := c.guard.begin(changes[0].w.pos)
 	if c.remote != nil {
 		c.change(ctx, opts, changes)
 	}
 	c.tell(ctx, verb, changes)
+	c.repeat(ctx, verb, changes, &began)
 	c.repairFailed(changes)
 	if opts.skipRemoteWrite {
 		for _, ch := range changes {
@@ -100,6 +102,34 @@ func (c *Cache[K, V]) tell(ctx context.Context, verb invalidation.Verb, changes 
 				ch.fail("bus", err)
 			}
 		}
+	}
+}
+
+// repeat empties the keys of changes and announces that once more, as long as the remote tier may have lost what was done since
+// began.
+func (c *Cache[K, V]) repeat(ctx context.Context, verb invalidation.Verb, changes []*change[K, V], began *attempt) {
+	for try := 0; c.guard.overtaken(began); try++ {
+		var again []*change[K, V]
+		for _, ch := range changes {
+			if ch.err == nil {
+				again = append(again, ch)
+			}
+		}
+		if len(again) == 0 {
+			return
+		}
+		if try == repeats {
+			for _, ch := range again {
+				ch.unsure = true
+				ch.fail("remote", errOvertaken)
+			}
+			return
+		}
+		c.step(ctx, again, func(ch *change[K, V]) driver.Op {
+			ch.stored = false
+			return driver.Op{Key: ch.w.remoteKey, Step: record.Step{Verb: record.Delete}}
+		}, nil)
+		c.tell(ctx, verb, again)
 	}
 }
 
@@ -139,7 +169,7 @@ func (c *Cache[K, V]) encodable(opts *call, changes []*change[K, V]) []*change[K
 
 // prepare makes the record of what ch sets, for one try.
 func (c *Cache[K, V]) prepare(ch *change[K, V]) (err error) {
-	ch.rec, err = c.encode(ch.w.remoteKey, ch.entry, ch.life, ch.w.stamp)
+	ch.rec, err = c.encode(ch.w.remoteKey, ch.entry, ch.life, ch.w.stamp, ch.w.pos)
 	if most, limited := c.remote.MaxRecord(); err == nil && limited && len(ch.rec) > most {
 		err = fmt.Errorf("a record of %d bytes, and %v stores %d: %w", len(ch.rec), c.remote, most, ErrTooLarge)
 	}

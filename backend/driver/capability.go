@@ -45,6 +45,12 @@ type Identifier interface {
 	OnServer(hook func(server, identity string))
 }
 
+// A Rewinder is an Identifier whose servers, when they have another identity, may hold older data than before: of a replica that
+// was behind, or an old snapshot. Of one that is none, what another identity holds is new.
+type Rewinder interface {
+	MayRewind() bool
+}
+
 // A Rider is a step of somebody else, the bus or a journal, that can travel with a write to the same server. Its
 // meaning is known to its maker and to the one driver that recognises its type.
 type Rider interface {

@@ -146,5 +146,8 @@ func (s *store) Stats(ctx context.Context) (map[string]map[string]string, error)
 	return stats, nil
 }
 
-// OnServer registers a hook. Connections that exist already are not reported.
+// MayRewind implements driver.Rewinder: another cluster may hold what this one has forgotten.
+func (s *store) MayRewind() bool { return true }
+
+// OnServer registers a hook, which also hears of the cluster to which connections exist.
 func (s *store) OnServer(hook func(server, identity string)) { s.conn.OnServer(hook) }

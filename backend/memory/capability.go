@@ -132,6 +132,9 @@ func (s *store) OnServer(hook func(server, identity string)) {
 	s.met.Store(0)
 }
 
+// MayRewind implements driver.Rewinder: Restore brings older data back.
+func (s *store) MayRewind() bool { return true }
+
 // As sets a **Memory.
 func (s *store) As(target any) bool {
 	m, ok := target.(**Memory)

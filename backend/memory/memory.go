@@ -210,6 +210,7 @@ var _ interface {
 	driver.Statser
 	driver.Limiter
 	driver.Identifier
+	driver.Rewinder
 	driver.Native
 } = (*store)(nil)
 

@@ -109,5 +109,8 @@ func parseInfo(text string) map[string]string {
 	return fields
 }
 
-// OnServer registers a hook. Connections that exist already are not reported.
+// MayRewind implements driver.Rewinder: a server may come back with an older snapshot, or fail over to a replica that was behind.
+func (d *store) MayRewind() bool { return true }
+
+// OnServer registers a hook, which also hears of the servers to which connections exist.
 func (d *store) OnServer(hook func(server, identity string)) { d.identity.add(hook) }

@@ -43,6 +43,12 @@ func open(url string, o *Options) (*store, error) {
 		return nil, fmt.Errorf("redis: open: %w", err)
 	}
 	d.conn = conn
+	d.identity.name = func(server string) string {
+		if conn.Clustered() {
+			return server
+		}
+		return conn.Server() // one at a time, whichever it is
+	}
 	n := 1
 	if conn.Clustered() {
 		n = stripes

@@ -32,6 +32,7 @@ var _ interface {
 	driver.Statser
 	driver.StaleReader
 	driver.Identifier
+	driver.Rewinder
 	driver.Limiter
 	driver.Native
 } = (*store)(nil)

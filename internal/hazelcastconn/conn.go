@@ -120,7 +120,7 @@ func (c *Conn) publish(s *session, failure error) {
 	c.changed = make(chan struct{})
 }
 
-// OnServer registers a hook as Options.OnServer does. Connections that exist already are not reported.
+// OnServer registers a hook as Options.OnServer does, and tells it of the cluster to which connections exist.
 func (c *Conn) OnServer(hook func(server, identity string)) { c.hooks.add(hook) }
 
 // Members returns the members of the cluster that the client knows, none while there is no connection.

@@ -57,6 +57,8 @@ const (
 	SoftCAS
 	// RefreshElection: of all nodes one refreshes a stale value. It saves loads, and nothing is wrong without it.
 	RefreshElection
+	// Guard: what a server that came back with older data may lack is not used.
+	Guard
 
 	mechanisms // their number
 )
@@ -68,6 +70,7 @@ var names = [mechanisms]string{
 	SourceSettle: "source-settle", Renewal: "renewal", Repair: "repair", RepairBypass: "repair-bypass",
 	TagPosition: "tag-position", TagIncarnation: "tag-incarnation",
 	SoftCAS: "soft-cas", RefreshElection: "refresh-election",
+	Guard: "guard",
 }
 
 func (m Mechanism) String() string {
