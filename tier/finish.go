@@ -44,12 +44,14 @@ func (w *Write[K, V]) finish(ctx context.Context, late bool) {
 	if len(written) == 0 {
 		return
 	}
+	began := c.guard.begin(c.guard.position())
 	if c.remote != nil {
 		c.settle(ctx, w.opts, written, late)
 	}
 	if !weaken.Off(weaken.AnnounceAfter) {
 		c.tell(ctx, invalidation.VerbInvalidate, written)
 	}
+	c.repeat(ctx, invalidation.VerbInvalidate, written, &began)
 	c.repairFailed(written)
 	c.bumpAndKeep(w.opts, w.first, written)
 }
