@@ -13,7 +13,7 @@ const (
 	maxStaleness = 500 * time.Millisecond
 	begin        = 80 * time.Millisecond
 	healed       = 1500 * time.Millisecond
-	judgedAt     = 3200 * time.Millisecond
+	judgedAt     = 3600 * time.Millisecond
 	nodes        = 3
 )
 
@@ -89,7 +89,7 @@ const (
 )
 
 // sourceSettle is how long scripts give a write of the source whose outcome is unknown.
-const sourceSettle = 800 * time.Millisecond
+const sourceSettle = 400 * time.Millisecond
 
 // A script is what happens in one run.
 type script struct {
@@ -209,7 +209,7 @@ func (s *script) operation(r *rand.Rand, o op) item {
 		it.Patience = ms(1 + r.IntN(100))
 	}
 	if r.IntN(4) == 0 {
-		it.Source, it.SourceLate = pick(r, refused, vanished, lands, lands), ms(pick(r, 1, 30, 120, 400))
+		it.Source, it.SourceLate = pick(r, refused, vanished, lands, lands), ms(pick(r, 1, 30, 120, 200))
 	}
 	if r.IntN(10) == 0 {
 		it.CrashCall = 1 + r.IntN(6)
