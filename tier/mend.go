@@ -83,14 +83,6 @@ func (c *Cache[K, V]) repairTask(name string, doubt bool, fix func(ctx context.C
 	c.startMending()
 }
 
-// distrust makes this node read everything from the source, uncached, until settle is called.
-func (c *Cache[K, V]) distrust() (settle func()) {
-	settled := c.repairs.distrust()
-	c.epochs.flush()
-	c.n.doubts.Add(1)
-	return settled
-}
-
 // startMending starts the goroutine that repairs, if there is something to do and none. It ends when all is done, or with the cache.
 func (c *Cache[K, V]) startMending() {
 	if c.enter() != nil {

@@ -47,13 +47,12 @@ type task struct {
 // repairs are what waits to be repaired, per key the latest. The zero value is ready.
 type repairs struct {
 	serial  atomic.Uint64 // counts whatever raises or settles a doubt
-	doubted atomic.Int64  // keys, and reasons to doubt everything; while it is 0 nobody needs to look further
+	doubted atomic.Int64  // keys, everything, and tasks that doubt it; while it is 0 nobody needs to look further
 
 	mu      sync.Mutex
 	by      map[string]*repair // guarded by mu, as all below
 	all     *repair            // of everything: by overflow, or a Clear that failed
 	tasks   map[string]*task
-	reasons int  // to doubt everything, that are neither all nor tasks
 	running bool // somebody works on it
 	wake    chan struct{}
 }
@@ -133,19 +132,6 @@ func (q *repairs) signalLocked() {
 	}
 }
 
-// distrust puts everything in doubt until the function it returns is called.
-func (q *repairs) distrust() (settle func()) {
-	reason := func(n int) {
-		q.mu.Lock()
-		defer q.mu.Unlock()
-		q.reasons += n
-		q.doubted.Add(int64(n))
-		q.serial.Add(1)
-	}
-	reason(1)
-	return sync.OnceFunc(func() { reason(-1) })
-}
-
 // inDoubt reports whether what the remote tier says of key is not to be believed.
 func (q *repairs) inDoubt(key string) bool {
 	if q.doubted.Load() == 0 {
@@ -153,7 +139,7 @@ func (q *repairs) inDoubt(key string) bool {
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.reasons > 0 || q.all != nil && q.all.remote {
+	if q.all != nil && q.all.remote {
 		return true
 	}
 	for _, t := range q.tasks {
