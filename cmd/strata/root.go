@@ -36,7 +36,7 @@ into STRATA_BACKEND, or STRATA_BUS, and leave the flag out.
 Exit codes:
 
   0    done
-  1    it failed, or a check did: a stale read in demo, a wrong value or failed read in bench,
+  1    it failed, or a check did: a stale read in demo or check, a wrong value or failed read in bench,
        a mistake in a configuration
   2    the command was called in a wrong way
   3    get: the cache has no such key

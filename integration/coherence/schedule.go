@@ -2,6 +2,7 @@ package coherence
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -113,7 +114,11 @@ func (l *lane) play(full, longer context.Context) {
 			}
 		}
 		p := &playing{run: l.run, fault: f, rand: random}
-		if err := l.once(ctx, p); err != nil {
+		err := l.once(ctx, p)
+		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+			continue // the time was over before it had begun
+		}
+		if err != nil {
 			l.failed("%s of %s: %v", f.name, p.target, err)
 			continue
 		}
