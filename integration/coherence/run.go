@@ -35,7 +35,7 @@ type run struct {
 	calmLoads    int64          // until the end of the faults
 	errors       io.Writer      // of all nodes
 
-	// calmServers is held by whoever needs servers at which nothing goes wrong, and shared by the faults of servers.
+	// calmServers is held by scripts, which need servers at which nothing goes wrong, and shared by the faults of servers.
 	calmServers sync.RWMutex
 
 	mu       sync.Mutex

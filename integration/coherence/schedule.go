@@ -128,9 +128,15 @@ func (l *lane) play(full, longer context.Context) {
 	}
 }
 
-// once plays a fault. Those of servers wait for who needs servers at which nothing goes wrong.
+// once plays a fault. Scripts and those of servers wait for each other: a script whose steps fail shows nothing, and a fence that
+// a server loses guards nothing.
 func (r *run) once(ctx context.Context, p *playing) error {
-	if p.fault.lane != laneNodes && p.fault.lane != laneScripts {
+	switch p.fault.lane {
+	case laneNodes:
+	case laneScripts:
+		r.calmServers.Lock()
+		defer r.calmServers.Unlock()
+	default:
 		r.calmServers.RLock()
 		defer r.calmServers.RUnlock()
 	}

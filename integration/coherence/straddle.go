@@ -256,8 +256,6 @@ func straddleOwn(ctx context.Context, p *playing) error {
 func dieWriting(ctx context.Context, p *playing) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
 	defer cancel()
-	p.calmServers.Lock() // a fence that a server loses guards nothing
-	defer p.calmServers.Unlock()
 	s, free := p.setScene(ctx, func(s *seat) bool { return node.Refuses(s.number) })
 	if s == nil {
 		return nil

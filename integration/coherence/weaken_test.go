@@ -25,7 +25,7 @@ func TestWithoutAMechanismThereAreViolations(t *testing.T) {
 		{weaken.Trust, "blackhole-from-bus", 3},
 		{weaken.Replay, "cut-bus", 3},
 		{weaken.Fence, "die-writing", 1},
-		{weaken.Repair, "blackhole-from-backend", 3},
+		{weaken.Repair, "blackhole-to-backend", 3},
 	} {
 		t.Run(c.without.String(), func(t *testing.T) {
 			t.Parallel()
