@@ -26,7 +26,7 @@ const tagBound = 2 * time.Second
 type tagWorld struct {
 	t   *testing.T
 	env *tiertest.Env
-	r   *rand.Rand
+	r   *dice
 
 	mu       sync.Mutex
 	versions [9]int // of the source; guarded by mu, as all below
@@ -38,6 +38,18 @@ type tagWorld struct {
 }
 
 type numbers = tier.Cache[int, int]
+
+// dice are thrown by the history and by the loads in it.
+type dice struct {
+	mu sync.Mutex
+	r  *rand.Rand // guarded by mu
+}
+
+func (d *dice) IntN(n int) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.r.IntN(n)
+}
 
 type ack struct {
 	key, version int
@@ -158,10 +170,7 @@ func (w *tagWorld) run() []string {
 			time.Sleep(time.Duration(w.r.IntN(3000)) * time.Millisecond)
 			w.env.Remote.Up()
 		default:
-			w.mu.Lock()
-			pause := time.Duration(w.r.IntN(1500)) * time.Millisecond
-			w.mu.Unlock()
-			time.Sleep(pause)
+			time.Sleep(time.Duration(w.r.IntN(1500)) * time.Millisecond)
 		}
 		if w.r.IntN(4) == 0 {
 			synctest.Wait()
@@ -180,7 +189,7 @@ func (w *tagWorld) run() []string {
 
 func tagHistory(t *testing.T, seed uint64) (wrong []string) {
 	synctest.Test(t, func(t *testing.T) {
-		w := &tagWorld{t: t, env: tiertest.New(t), r: rand.New(rand.NewPCG(seed, 0))}
+		w := &tagWorld{t: t, env: tiertest.New(t), r: &dice{r: rand.New(rand.NewPCG(seed, 0))}}
 		wrong = w.run()
 	})
 	return wrong
