@@ -224,6 +224,19 @@ func (w *world) fault(n *node, it *item) bool {
 	case lose:
 		w.memory.Lose()
 		w.lost = w.now()
+		w.server++
+	case restore:
+		before := w.memory.Snapshot()
+		again(func() {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			if err := w.memory.Restore(before); err != nil {
+				w.violateLocked("restore", "%v", err)
+			}
+			w.lost = w.now()
+			w.server++
+			w.logLocked("The remote tier is RESTORED as it was %v ago", it.For)
+		})
 	case downtime:
 		w.down[remote] = until
 	case busLose:

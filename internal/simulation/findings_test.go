@@ -134,6 +134,17 @@ func TestFinding11ALogThatBeganAnewIsAnotherLog(t *testing.T) {
 	)
 }
 
+// The remote tier comes back as it was before a Delete, whose writer has died since.
+func TestFinding12AServerThatCameBackServesNothingThatWasDeleted(t *testing.T) {
+	playedWith(t, script{Rewinds: true}, weaken.Guard, stale,
+		item{At: ms(100), Node: 1, Op: get},
+		item{At: ms(150), Op: restore, For: ms(400)},
+		item{At: ms(200), Node: 0, Op: invalidate},
+		item{At: ms(250), Node: 0, Op: crash, For: ms(3000)},
+		item{At: ms(900), Node: 2, Op: get},
+	)
+}
+
 // The Delete of a write gets no answer. Until it is repaired the writing node reads its own old value from the remote tier.
 func TestFinding13AKeyInDoubtIsReadFromTheSource(t *testing.T) {
 	played(t, weaken.RepairBypass, ownWrite,

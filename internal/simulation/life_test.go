@@ -25,7 +25,10 @@ type life struct {
 	cache *tier.Cache[string, int]
 	ear   *ear
 
-	dead bool // guarded by world.mu: nothing of it reaches the world any more
+	// Guarded by world.mu.
+	dead   bool // nothing of it reaches the world any more
+	hooks  []func(server, identity string)
+	server int // the remote server that has answered last
 }
 
 // start begins a life.

@@ -45,6 +45,7 @@ const (
 	swap      op = "swap"       // the next two frames change places
 	repeat    op = "repeat"     // the next frame comes twice
 	lose      op = "lose"       // the remote tier restarts without its data
+	restore   op = "restore"    // the remote tier comes back as it was a while ago
 	downtime  op = "down"       // the remote tier does not answer
 	busLose   op = "bus-lose"   // the bus restarts without its log
 	busDown   op = "bus-down"   // the bus does not answer
@@ -98,6 +99,7 @@ type script struct {
 	Soft     time.Duration
 	Negative bool // absent values are cached
 	Through  bool // the cache writes the source: set and delete are its own
+	Rewinds  bool // the remote tier may come back with older data
 	Refuse   bool // the source is not written without a fence
 	Lossy    bool // the bus may lose and reorder single messages
 	Exact    bool // calls take a fixed time: for scripts made by hand
@@ -106,7 +108,7 @@ type script struct {
 
 func (s *script) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "seed %d: %d keys, soft TTL %v, negative %t, through %t, refuse %t, lossy %t\n", s.Seed, s.Keys, s.Soft, s.Negative, s.Through, s.Refuse, s.Lossy)
+	fmt.Fprintf(&b, "seed %d: %d keys, soft TTL %v, negative %t, through %t, refuse %t, rewinds %t, lossy %t\n", s.Seed, s.Keys, s.Soft, s.Negative, s.Through, s.Refuse, s.Rewinds, s.Lossy)
 	for _, it := range s.Items {
 		fmt.Fprintf(&b, "\t%v\n", it)
 	}
@@ -146,7 +148,7 @@ func generate(seed uint64) *script {
 		Seed: seed, Keys: pick(r, 1, 1, 2, 3), Soft: pick(r, 0, 0, 150*time.Millisecond), Negative: r.IntN(2) == 0, Lossy: r.IntN(2) == 0,
 	}
 	ops := []op{get, get, get, get, get, getMany, skipLocal, peek, fresh, pick(r, fresh, allowStale), invalidate, invalidate, invalidate, remove}
-	s.Through, s.Refuse = r.IntN(3) == 0, r.IntN(2) == 0
+	s.Through, s.Refuse, s.Rewinds = r.IntN(3) == 0, r.IntN(2) == 0, r.IntN(4) == 0
 	if s.Through {
 		ops = append(ops, set, set, set, within)
 	}
@@ -170,6 +172,10 @@ func generate(seed uint64) *script {
 		s.Items = append(s.Items, s.operation(r, pick(r, ops...)))
 	}
 	faults := []op{pause, crash, cutRemote, cutBus, hole, lose, downtime, busLose, busDown, forget, evict}
+	if s.Rewinds {
+		faults = slices.DeleteFunc(faults, func(o op) bool { return o == busLose }) // together they are more than is promised
+		faults = append(faults, restore, restore)
+	}
 	if s.Lossy {
 		faults = append(faults, drop, drop, swap, repeat)
 	}

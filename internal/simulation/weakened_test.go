@@ -19,6 +19,7 @@ var sought = map[weaken.Mechanism]int{
 	weaken.Trust:      4000,
 
 	weaken.Fence:        2000,
+	weaken.Guard:        2000,
 	weaken.Repair:       2000,
 	weaken.RepairBypass: 4000,
 	weaken.SourceSettle: 1000,

@@ -75,6 +75,7 @@ func call[T any](ctx context.Context, l *life, r request[T]) (answer T, sent boo
 	type reply struct {
 		answer T
 		err    error
+		server int
 	}
 	replies := make(chan reply, 1)
 	w.work.Go(func() {
@@ -93,6 +94,9 @@ func call[T any](ctx context.Context, l *life, r request[T]) (answer T, sent boo
 		case down:
 			return
 		}
+		w.mu.Lock()
+		server := w.server
+		w.mu.Unlock()
 		got := r.do()
 		if repeat > 0 {
 			w.work.Go(func() {
@@ -112,7 +116,7 @@ func call[T any](ctx context.Context, l *life, r request[T]) (answer T, sent boo
 			l.log("%v %s: LOST on its way back", to, what)
 			return
 		}
-		replies <- reply{answer: got}
+		replies <- reply{answer: got, server: server}
 	})
 	sent, err = true, errNoAnswer
 	timer := time.NewTimer(answerWithin)
@@ -121,6 +125,9 @@ func call[T any](ctx context.Context, l *life, r request[T]) (answer T, sent boo
 	case r := <-replies:
 		answer, err = r.answer, r.err
 		sent = err == nil
+		if sent && to == remote {
+			l.met(r.server)
+		}
 	case <-timer.C:
 	case <-ctx.Done():
 		err = ctx.Err()
@@ -141,10 +148,10 @@ type wire struct {
 }
 
 var (
-	_ driver.Driver     = (*wire)(nil)
-	_ driver.Scanner    = (*wire)(nil)
-	_ driver.Counter    = (*wire)(nil)
-	_ driver.Identifier = (*wire)(nil)
+	_ driver.Driver   = (*wire)(nil)
+	_ driver.Scanner  = (*wire)(nil)
+	_ driver.Counter  = (*wire)(nil)
+	_ driver.Rewinder = (*wire)(nil)
 )
 
 func (d *wire) Get(ctx context.Context, keys []string) []driver.Result {
@@ -248,10 +255,29 @@ func (d *wire) Count(ctx context.Context, key string, delta int64, ttl time.Dura
 }
 
 func (d *wire) OnServer(hook func(server, identity string)) {
-	if i, ok := driver.As[driver.Identifier](d.inner); ok {
-		i.OnServer(hook)
+	l := d.life
+	l.w.mu.Lock()
+	defer l.w.mu.Unlock()
+	l.hooks = append(l.hooks, hook)
+	l.server = -1 // the next answer tells it
+}
+
+// met tells the hooks of the server that has answered, before the answer is used.
+func (l *life) met(server int) {
+	l.w.mu.Lock()
+	hooks := l.hooks
+	known := l.server == server
+	l.server = server
+	l.w.mu.Unlock()
+	if known {
+		return
+	}
+	for _, hook := range hooks {
+		hook("simulation", itoa(server))
 	}
 }
+
+func (d *wire) MayRewind() bool { return d.life.w.script.Rewinds }
 
 func (d *wire) Ping(ctx context.Context) error {
 	_, err := ask(ctx, d.life, remote, "ping", 15, func() (bool, error) { return true, nil })

@@ -49,7 +49,8 @@ type world struct {
 	tokens  map[record.Token]int // in the order in which they were seen, for the trace
 	source  source
 	bad     *violation
-	lost    time.Duration // when the remote tier last lost its data
+	lost    time.Duration // when the remote tier last lost data
+	server  int           // which remote server it is: another one after it has lost data
 }
 
 // A violation is a promise that was not kept.
