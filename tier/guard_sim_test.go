@@ -113,7 +113,6 @@ func (f *farAway) Close() error                   { return nil }
 
 // A rewindWorld is a fleet whose remote server comes back with older data now and then.
 type rewindWorld struct {
-	rnd   *rand.Rand
 	store *backend.Store
 	mem   *memory.Memory
 	hub   *membus.Hub
