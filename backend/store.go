@@ -144,7 +144,7 @@ func (s *Store) write(ctx context.Context, ops []driver.Op) []driver.Effect {
 	return effects
 }
 
-// WriteWith applies ops and runs riders in one atomic step, or answers ErrUnsupported: then take two steps. It is for package
+// WriteWith applies ops and then runs riders, in one round trip, or answers ErrUnsupported: then take two steps. It is for package
 // tier.
 func (s *Store) WriteWith(ctx context.Context, ops []driver.Op, riders ...driver.Rider) ([]driver.Effect, [][]byte, error) {
 	var call Call

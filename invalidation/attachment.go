@@ -38,22 +38,31 @@ func (a *Attachment) Announce(ctx context.Context, messages ...Message) (Positio
 	if len(messages) == 0 {
 		return a.Position(), nil
 	}
+	named, err := a.named(messages)
+	if err != nil {
+		return Position{}, err
+	}
+	return a.bus.announce(ctx, named)
+}
+
+// named returns messages as this cache's, if they may be announced.
+func (a *Attachment) named(messages []Message) ([]Message, error) {
 	named := make([]Message, len(messages))
 	keys := 0
 	for i, m := range messages {
 		if err := m.validate(); err != nil {
-			return Position{}, err
+			return nil, err
 		}
 		if keys += len(m.Keys); keys > MaxKeys {
-			return Position{}, fmt.Errorf("invalidation: more than %d keys: announce in parts, or a clear: %w", MaxKeys, ErrTooLarge)
+			return nil, fmt.Errorf("invalidation: more than %d keys: announce in parts, or a clear: %w", MaxKeys, ErrTooLarge)
 		}
 		m.Cache, m.Node = a.name, a.bus.node
 		named[i] = m
 	}
 	if a.closed.Load() {
-		return Position{}, fmt.Errorf("invalidation: announce for %q: %w", a.name, ErrClosed)
+		return nil, fmt.Errorf("invalidation: announce for %q: %w", a.name, ErrClosed)
 	}
-	return a.bus.announce(ctx, named)
+	return named, nil
 }
 
 // Position is up to where this node has applied the log without a gap. An entry that is about to be loaded remembers it:

@@ -157,14 +157,9 @@ func distinct[K comparable, V any](changes []*change[K, V]) []*change[K, V] {
 
 // fence puts a fence at each key, then announces the keys. Where that fails it says so in unfenced.
 func (c *Cache[K, V]) fence(ctx context.Context, changes []*change[K, V]) {
-	if !weaken.Off(weaken.Fence) {
-		c.placeFences(ctx, changes)
-	}
-	keys := make([]string, len(changes))
-	for i, ch := range changes {
-		keys[i] = ch.w.remoteKey
-	}
-	if err := c.announce(ctx, invalidation.VerbInvalidate, keys); err != nil {
+	told := !weaken.Off(weaken.Fence) && c.placeFences(ctx, changes)
+	if told {
+	} else if err := c.announce(ctx, invalidation.VerbInvalidate, keysOf(changes)); err != nil {
 		for _, ch := range changes {
 			if ch.unfenced == nil {
 				ch.unfenced = ch.error("bus", err)
@@ -185,10 +180,10 @@ func (c *Cache[K, V]) fence(ctx context.Context, changes []*change[K, V]) {
 	}
 }
 
-// placeFences puts a fence of its own at each key.
-func (c *Cache[K, V]) placeFences(ctx context.Context, changes []*change[K, V]) {
+// placeFences puts a fence of its own at each key, and reports whether it has announced the keys.
+func (c *Cache[K, V]) placeFences(ctx context.Context, changes []*change[K, V]) (told bool) {
 	if c.remote == nil || len(changes) == 0 {
-		return
+		return false
 	}
 	ops := make([]driver.Op, len(changes))
 	sent := mono.Now()
@@ -196,7 +191,8 @@ func (c *Cache[K, V]) placeFences(ctx context.Context, changes []*change[K, V]) 
 		ch.fence, ch.sent = record.NewToken(), sent
 		ops[i] = driver.Op{Key: ch.w.remoteKey, Step: record.Step{Verb: record.Place, Expect: ch.fence, TTL: fenceTTL}}
 	}
-	for i, e := range c.remote.Write(ctx, ops...) {
+	effects, told := c.writeAndTell(ctx, invalidation.VerbInvalidate, keysOf(changes), ops)
+	for i, e := range effects {
 		ch := changes[i]
 		switch e.Outcome {
 		case driver.Done:
@@ -209,6 +205,7 @@ func (c *Cache[K, V]) placeFences(ctx context.Context, changes []*change[K, V]) 
 			ch.unfenced = ch.error("remote", e.Err)
 		}
 	}
+	return told
 }
 
 // renewFences makes the fences of changes last longer, and returns those that are gone. Of some it may not know.

@@ -46,7 +46,8 @@ type Cache[K comparable, V any] struct {
 	logged    logged
 	marking   marking
 	writes    writes[K, V]
-	guard     *guard // nil: the remote tier cannot come back with older data, or there is none, or no bus
+	twoSteps  atomic.Bool // the bus and the store are known not to share a server
+	guard     *guard      // nil: the remote tier cannot come back with older data, or there is none, or no bus
 
 	// ctx ends when the cache is closed. life is held by every call that may start something, and waited for by Close.
 	ctx    context.Context

@@ -60,6 +60,10 @@ func (w *Write[K, V]) finish(ctx context.Context, late bool) {
 // stated, and where the swap found anything but the fence as it was placed, nothing included.
 func (c *Cache[K, V]) settle(ctx context.Context, opts *call, changes []*change[K, V], late bool) {
 	var swap, empty []*change[K, V]
+	verb := invalidation.VerbInvalidate
+	if weaken.Off(weaken.AnnounceAfter) {
+		verb = silently
+	}
 	if weaken.Off(weaken.Fence) {
 		c.placeFences(ctx, changes) // after the source
 	}
@@ -73,7 +77,7 @@ func (c *Cache[K, V]) settle(ctx context.Context, opts *call, changes []*change[
 			swap = append(swap, ch)
 		}
 	}
-	c.step(ctx, swap, func(ch *change[K, V]) driver.Op {
+	c.step(ctx, verb, swap, func(ch *change[K, V]) driver.Op {
 		return driver.Op{Key: ch.w.remoteKey, Step: record.Step{Verb: record.Swap, Expect: ch.fence, Record: ch.rec, TTL: ch.life.ttl}}
 	}, func(ch *change[K, V]) { empty = append(empty, ch) })
 	for _, ch := range swap {
@@ -82,7 +86,7 @@ func (c *Cache[K, V]) settle(ctx context.Context, opts *call, changes []*change[
 	for _, ch := range empty {
 		ch.stored = false
 	}
-	c.step(ctx, empty, func(ch *change[K, V]) driver.Op {
+	c.step(ctx, verb, empty, func(ch *change[K, V]) driver.Op {
 		if ch.fence.IsZero() {
 			return driver.Op{Key: ch.w.remoteKey, Step: record.Step{Verb: record.Delete}}
 		}

@@ -68,7 +68,14 @@ func (g *guard) step(ctx context.Context) (told, err error) {
 			return errors.Join(told, vouched), err
 		}
 	}
-	return told, g.pulse(ctx, v)
+	if err := g.pulse(ctx, v); err != nil || !v.t.open() || g.view.Load() != v {
+		return told, err
+	}
+	found := g.store.Get(ctx, g.key)[0] // somebody else may have vouched
+	if found.Err == nil {
+		_, found.Err = g.settle(ctx, found.Record)
+	}
+	return told, found.Err
 }
 
 // settle finds or makes the testimony of the present life. found is the record that stands there.

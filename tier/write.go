@@ -30,6 +30,7 @@ type change[K comparable, V any] struct {
 	fence  record.Token // placed, or on its way, and not yet swapped or left
 	stored bool         // the remote tier holds entry
 	unsure bool         // a remote step has no clear answer, or surely did not happen
+	told   bool         // announced by the last step
 	untold bool         // nor has the announcement
 	err    *Error
 
@@ -76,7 +77,7 @@ func (c *Cache[K, V]) carryOut(ctx context.Context, verb invalidation.Verb, opts
 	}
 	began := c.guard.begin(changes[0].w.pos)
 	if c.remote != nil {
-		c.change(ctx, opts, changes)
+		c.change(ctx, verb, opts, changes)
 	}
 	c.tell(ctx, verb, changes)
 	c.repeat(ctx, verb, changes, &began)
@@ -91,11 +92,11 @@ func (c *Cache[K, V]) carryOut(ctx context.Context, verb invalidation.Verb, opts
 
 // tell announces the changes, failed ones as well: nobody knows what became of them.
 func (c *Cache[K, V]) tell(ctx context.Context, verb invalidation.Verb, changes []*change[K, V]) {
-	keys := make([]string, len(changes))
-	for i, ch := range changes {
-		keys[i] = ch.w.remoteKey
+	changes = slices.DeleteFunc(slices.Clone(changes), func(ch *change[K, V]) bool { return ch.told })
+	if len(changes) == 0 {
+		return
 	}
-	if err := c.announce(ctx, verb, keys); err != nil {
+	if err := c.announce(ctx, verb, keysOf(changes)); err != nil {
 		for _, ch := range changes {
 			ch.untold = true
 			if ch.err == nil {
@@ -125,7 +126,7 @@ func (c *Cache[K, V]) repeat(ctx context.Context, verb invalidation.Verb, change
 			}
 			return
 		}
-		c.step(ctx, again, func(ch *change[K, V]) driver.Op {
+		c.step(ctx, verb, again, func(ch *change[K, V]) driver.Op {
 			ch.stored = false
 			return driver.Op{Key: ch.w.remoteKey, Step: record.Step{Verb: record.Delete}}
 		}, nil)
@@ -188,7 +189,7 @@ func (c *Cache[K, V]) bumpAll(changes []*change[K, V]) map[uint32]uint64 {
 }
 
 // change does the remote steps of all changes, in as few round trips as there are steps.
-func (c *Cache[K, V]) change(ctx context.Context, opts *call, changes []*change[K, V]) {
+func (c *Cache[K, V]) change(ctx context.Context, verb invalidation.Verb, opts *call, changes []*change[K, V]) {
 	var empty, set []*change[K, V]
 	for _, ch := range changes {
 		if ch.entry == nil || opts.skipRemoteWrite {
@@ -197,11 +198,11 @@ func (c *Cache[K, V]) change(ctx context.Context, opts *call, changes []*change[
 			set = append(set, ch)
 		}
 	}
-	c.step(ctx, empty, func(ch *change[K, V]) driver.Op {
+	c.step(ctx, verb, empty, func(ch *change[K, V]) driver.Op {
 		return driver.Op{Key: ch.w.remoteKey, Step: record.Step{Verb: record.Delete}}
 	}, nil)
 	for try := 0; len(set) > 0; try++ {
-		set = c.setOnce(ctx, set)
+		set = c.setOnce(ctx, verb, set)
 		if len(set) == 0 || try == swapTries {
 			break
 		}
@@ -221,8 +222,8 @@ func (c *Cache[K, V]) change(ctx context.Context, opts *call, changes []*change[
 
 // setOnce places fences and swaps them for the values. It returns those whose fence somebody else had touched: these keys are
 // left to the others, and may be tried again.
-func (c *Cache[K, V]) setOnce(ctx context.Context, set []*change[K, V]) (contended []*change[K, V]) {
-	c.step(ctx, set, func(ch *change[K, V]) driver.Op {
+func (c *Cache[K, V]) setOnce(ctx context.Context, verb invalidation.Verb, set []*change[K, V]) (contended []*change[K, V]) {
+	c.step(ctx, silently, set, func(ch *change[K, V]) driver.Op {
 		ch.fence = record.NewToken()
 		return driver.Op{Key: ch.w.remoteKey, Step: record.Step{Verb: record.Place, Expect: ch.fence, TTL: fenceTTL}}
 	}, func(ch *change[K, V]) {
@@ -243,7 +244,7 @@ func (c *Cache[K, V]) setOnce(ctx context.Context, set []*change[K, V]) (contend
 		}
 		ready = append(ready, ch)
 	}
-	c.step(ctx, ready, func(ch *change[K, V]) driver.Op {
+	c.step(ctx, verb, ready, func(ch *change[K, V]) driver.Op {
 		op := driver.Op{Key: ch.w.remoteKey, Step: record.Step{Verb: record.Swap, Expect: ch.fence, Record: ch.rec, TTL: ch.life.ttl}}
 		ch.rec = nil
 		return op
@@ -280,8 +281,9 @@ func (c *Cache[K, V]) leaveFences(ctx context.Context, set []*change[K, V]) {
 	}
 }
 
-// step applies one op of each change, and notes what failed. refused is told of those that did not happen.
-func (c *Cache[K, V]) step(ctx context.Context, changes []*change[K, V], op func(*change[K, V]) driver.Op, refused func(*change[K, V])) {
+// step applies one op of each change, and notes what failed. refused is told of those that did not happen. The last step of a
+// change is announced by a verb, where that costs no further round trip; others have silently.
+func (c *Cache[K, V]) step(ctx context.Context, verb invalidation.Verb, changes []*change[K, V], op func(*change[K, V]) driver.Op, refused func(*change[K, V])) {
 	if len(changes) == 0 {
 		return
 	}
@@ -289,7 +291,9 @@ func (c *Cache[K, V]) step(ctx context.Context, changes []*change[K, V], op func
 	for i, ch := range changes {
 		ops[i] = op(ch)
 	}
-	for i, e := range c.remote.Write(ctx, ops...) {
+	effects, told := c.writeAndTell(ctx, verb, keysOf(changes), ops)
+	for i, e := range effects {
+		changes[i].told = told && e.Outcome == driver.Done
 		switch e.Outcome {
 		case driver.Done:
 		case driver.Refused:

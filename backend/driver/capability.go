@@ -58,8 +58,9 @@ type Rider interface {
 	Server() string
 }
 
-// A RiderWriter writes and runs riders in one atomic step and one round trip: the riders run after the ops, and only if
-// all of them were done. Package tier takes separate steps where a driver is none, or refuses the riders.
+// A RiderWriter writes and runs riders in one round trip: each rider after all ops, whatever became of these. Every op has its
+// effect, and every rider a reply, nil if it has none. The error says that nothing was sent; ErrUnsupported, that these do not
+// travel together. Package tier takes separate steps then, or where a driver is none.
 type RiderWriter interface {
 	WriteWith(ctx context.Context, ops []Op, riders ...Rider) (effects []Effect, replies [][]byte, err error)
 }

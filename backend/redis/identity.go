@@ -16,24 +16,18 @@ type identity struct {
 	// mu guards what follows. Hooks are called outside of it, or, the first time, within.
 	mu    sync.Mutex
 	hooks []func(server, identity string)
-	known map[string]string // identities by name; "" where there was a connection and nobody wanted to know
+	known map[string]string // identities by name
 }
 
-// add registers a hook and tells it of the servers to which there are connections.
+// add registers a hook and tells it of the servers to which there were connections.
 func (i *identity) add(hook func(server, identity string)) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.hooks = append(i.hooks, hook)
 	for server, id := range i.known {
-		if id == "" {
-			id = unknown()
-		}
 		hook(server, id)
 	}
 }
-
-// unknown stands for a server that will not say, or was not asked: it may be another one each time.
-func unknown() string { return "unknown-" + rand.Text() }
 
 // met notes a server, and returns the hooks to tell.
 func (i *identity) met(server, id string) []func(server, identity string) {
@@ -42,19 +36,14 @@ func (i *identity) met(server, id string) []func(server, identity string) {
 	if i.known == nil {
 		i.known = map[string]string{}
 	}
-	if id != "" || len(i.hooks) == 0 {
-		i.known[server] = id
-	}
+	i.known[server] = id
 	return slices.Clone(i.hooks)
 }
 
 // connected asks a new connection for the server's run id, another one after each start, and replication id, another one
-// after each failover that may have lost data. It costs a round trip, and nothing where nobody wants to know.
+// after each failover that may have lost data. It costs a round trip. It asks also while there are no hooks: one that comes later
+// must know which server the connections lead to.
 func (i *identity) connected(ctx context.Context, server string, c *goredis.Conn) error {
-	server = i.name(server)
-	if len(i.met(server, "")) == 0 {
-		return nil
-	}
 	var about, replication *goredis.StringCmd
 	_, err := c.Pipelined(ctx, func(p goredis.Pipeliner) error {
 		about, replication = p.Info(ctx, "server"), p.Info(ctx, "replication")
@@ -66,10 +55,11 @@ func (i *identity) connected(ctx context.Context, server string, c *goredis.Conn
 	runID := parseInfo(about.Val())["run_id"]
 	replicationID := parseInfo(replication.Val())["master_replid"]
 	if runID == "" || replicationID == "" {
-		runID = unknown() // INFO may be forbidden to this user
+		runID = "unknown-" + rand.Text() // INFO may be forbidden to this user: it may be another one each time
 	}
-	for _, hook := range i.met(server, runID+"/"+replicationID) {
-		hook(server, runID+"/"+replicationID)
+	server, id := i.name(server), runID+"/"+replicationID
+	for _, hook := range i.met(server, id) {
+		hook(server, id)
 	}
 	return nil
 }

@@ -105,6 +105,8 @@ func TestAnOpIsUnsentOnlyIfItWasNotSentItself(t *testing.T) {
 			return owns(self, 16383)
 		case slices.Contains(command, "moved"):
 			return "-MOVED 1 127.0.0.1:1\r\n" // where nobody listens
+		case command[0] == "info":
+			return "$-1\r\n"
 		default:
 			return "" // it may have run
 		}

@@ -33,6 +33,7 @@ var _ interface {
 	driver.StaleReader
 	driver.Identifier
 	driver.Rewinder
+	driver.RiderWriter
 	driver.Limiter
 	driver.Native
 } = (*store)(nil)
