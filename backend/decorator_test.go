@@ -71,7 +71,7 @@ func redisHarness(t *testing.T, srv *server.Server, timeout time.Duration, decor
 	}
 	bare := open(t)
 	defer bare.Close()
-	f := backendtest.Features{Counter: true, Scanner: true, Statser: true, Identifier: true}
+	f := backendtest.Features{Counter: true, Scanner: true, Statser: true, Identifier: true, RiderWriter: true}
 	f.MaxRecord, _ = bare.MaxRecord()
 	return backendtest.Harness{
 		Open:     func(t *testing.T) *backend.Store { return decorate(open(t), timeout) },

@@ -26,11 +26,12 @@ func harness(srv *server.Server, o *redis.Options) backendtest.Harness {
 		Timeout: o.Timeout,
 		Native:  func() any { return new(*goredis.Client) },
 		Features: backendtest.Features{
-			Counter:    true,
-			Scanner:    true,
-			Statser:    true,
-			Identifier: true,
-			MaxRecord:  64<<20 + 64<<10,
+			Counter:     true,
+			Scanner:     true,
+			Statser:     true,
+			Identifier:  true,
+			RiderWriter: true,
+			MaxRecord:   64<<20 + 64<<10,
 		},
 	}
 }

@@ -14,6 +14,9 @@ import (
 // WriteWith sends ops and riders in one pipeline, so that each rider runs after all ops. It takes the riders of its own connection,
 // to a single server or one that sentinels watch: members of a cluster do not share their order.
 func (d *store) WriteWith(ctx context.Context, ops []driver.Op, riders ...driver.Rider) ([]driver.Effect, [][]byte, error) {
+	if len(riders) == 0 {
+		return d.Write(ctx, ops), nil, nil
+	}
 	if d.conn.Clustered() || len(ops) > 0 && part(ops) < len(ops) {
 		return nil, nil, errNoRiders
 	}
@@ -24,9 +27,6 @@ func (d *store) WriteWith(ctx context.Context, ops []driver.Op, riders ...driver
 			return nil, nil, errNoRiders
 		}
 		ours[i] = rider
-	}
-	if len(ours) == 0 {
-		return d.Write(ctx, ops), nil, nil
 	}
 	n, err := d.conn.Primary(ctx, "")
 	if err != nil {

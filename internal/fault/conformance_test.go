@@ -66,6 +66,7 @@ func TestConformanceOverRedis(t *testing.T) {
 		bare := open(t)
 		defer bare.Close()
 		f := features
+		f.RiderWriter = true
 		f.MaxRecord, _ = bare.MaxRecord()
 		return backendtest.Harness{
 			Open:     func(t *testing.T) *backend.Store { return with(open(t), bearable()) },
