@@ -3,6 +3,7 @@ package integration_test
 import (
 	"fmt"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -22,15 +23,15 @@ import (
 var sure = regexp.MustCompile(`"upto":"\w+/(\d+)","sure":"\w+/(\d+)"`)
 
 // rewindNode is a node of one process: a cache of strings, 9 keys, with its store, and a bus there or at another server.
-func rewindNode(t testing.TB, srv, bus *server.Server, s *source) (c *cache, die func()) {
+func rewindNode(t testing.TB, url, bus string, s *source) (c *cache, die func()) {
 	t.Helper()
-	store := openStore(t, srv.URL())
+	store := openStore(t, url)
 	var b *invalidation.Bus
 	var err error
-	if bus == srv {
+	if bus == url {
 		b, err = redisbus.New(store, nil)
 	} else {
-		b, err = redisbus.Open(t.Context(), bus.URL(), nil)
+		b, err = redisbus.Open(t.Context(), bus, nil)
 	}
 	must(t, err)
 	c, err = tier.New("rewind", &tier.Options[int, string]{
@@ -70,8 +71,8 @@ func TestARedisThatRestartsFromAnOldSnapshotServesNothingOld(t *testing.T) {
 				for k := 1; k < 10; k++ {
 					s.Put(k, "old")
 				}
-				reader, _ := rewindNode(t, srv, bus, s)
-				writer, die := rewindNode(t, srv, bus, s)
+				reader, _ := rewindNode(t, srv.URL(), bus.URL(), s)
+				writer, die := rewindNode(t, srv.URL(), bus.URL(), s)
 				must(t, writer.Invalidate(t.Context(), 100)) // so that both pulses are written
 				client := goredis.NewClient(&goredis.Options{Addr: srv.Addr()})
 				defer client.Close()
@@ -96,7 +97,7 @@ func TestARedisThatRestartsFromAnOldSnapshotServesNothingOld(t *testing.T) {
 				if n := client.Exists(t.Context(), "rewind/1/{1}").Val(); n != 1 {
 					t.Fatal("the server came back without the old value")
 				}
-				fresh, _ := rewindNode(t, srv, bus, s)
+				fresh, _ := rewindNode(t, srv.URL(), bus.URL(), s)
 				old := 0
 				for name, c := range map[string]*cache{"the reader": reader, "a node that began later": fresh} {
 					v, err := c.Get(t.Context(), 1, tier.SkipLocalRead())
@@ -126,5 +127,68 @@ func TestARedisThatRestartsFromAnOldSnapshotServesNothingOld(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// A failover to a replica that has not heard of the last invalidation, with the writer dead. Not parallel: it switches the guard off.
+func TestAFailoverToAReplicaThatWasBehindServesNothingOld(t *testing.T) {
+	for _, c := range []struct{ guarded, together bool }{{true, true}, {true, false}, {false, false}} {
+		t.Run(fmt.Sprintf("guarded=%t/bus too=%t", c.guarded, c.together), func(t *testing.T) {
+			if !c.guarded {
+				defer weaken.Switch(weaken.Guard)()
+			}
+			g := servertest.Sentinel(t, &server.SentinelOptions{Node: server.RedisOptions{Users: []server.RedisUser{{Name: "app", Password: "app"}}}})
+			url := strings.Replace(g.URL(), "://", "://app:app@", 1) + patient
+			bus := url
+			if !c.together {
+				bus = servertest.SharedRedis(t).URL()
+			}
+			s := tiertest.NewSource[int, string]()
+			for k := 1; k < 10; k++ {
+				s.Put(k, "old")
+			}
+			reader, _ := rewindNode(t, url, bus, s)
+			writer, die := rewindNode(t, url, bus, s)
+			for k := 1; k < 10; k++ {
+				_, err := writer.Get(t.Context(), k)
+				must(t, err)
+			}
+			old, err := g.Primary(t.Context())
+			must(t, err)
+			client := goredis.NewClient(&goredis.Options{Addr: old.Addr(), Username: "app", Password: "app"})
+			defer client.Close()
+			must(t, client.Do(t.Context(), "WAIT", 1, 10_000).Err())
+			must(t, client.ConfigSet(t.Context(), "requirepass", "nobody knows").Err())
+			must(t, client.Do(t.Context(), "CLIENT", "KILL", "TYPE", "replica").Err())
+			s.Put(1, "new")
+			must(t, writer.Invalidate(t.Context(), 1))
+			eventually(t, "heard", func() bool { return reader.Stats().Received > 0 })
+			must(t, old.Kill())
+			die()
+			now, err := g.AwaitFailover(t.Context(), old)
+			must(t, err)
+			promoted := goredis.NewClient(&goredis.Options{Addr: now.Addr()})
+			defer promoted.Close()
+			if n := promoted.Exists(t.Context(), "rewind/1/{1}").Val(); n != 1 {
+				t.Fatal("the replica had heard of the invalidation")
+			}
+			fresh, _ := rewindNode(t, url, bus, s)
+			served := 0
+			for name, c2 := range map[string]*cache{"the reader": reader, "a node that began later": fresh} {
+				eventually(t, "the failover is noticed", func() bool {
+					v, err := c2.Get(t.Context(), 1, tier.SkipLocalRead())
+					if v == "old" {
+						served++
+						if c.guarded {
+							t.Errorf("%s got the old value", name)
+						}
+					}
+					return err == nil
+				})
+			}
+			if !c.guarded && served == 0 {
+				t.Error("the old value was not served without the guard")
+			}
+		})
 	}
 }

@@ -248,7 +248,7 @@ func TestGuardCommandsAreFew(t *testing.T) {
 				t.Errorf("%s: %d calls, want at most %d", what, n, atMost)
 			}
 		}
-		calls("at the beginning", 2, func() { time.Sleep(5 * time.Second) })
+		calls("at the beginning", 3, func() { time.Sleep(5 * time.Second) })
 		calls("idle, in a minute", 7, func() { time.Sleep(time.Minute) })
 		calls("an invalidation, and two testimonies", 3, func() {
 			must(t, c.Invalidate(t.Context(), 1))

@@ -153,7 +153,7 @@ func (g *guard) pulse(ctx context.Context, v *view) error {
 		_, err = g.replace(ctx, v, t.during(head.Incarnation).pulsed(head))
 		return err
 	}
-	if mono.Now()-v.at < idleTicks*g.tick {
+	if !t.Sure.IsZero() && mono.Now()-v.at < idleTicks*g.tick {
 		announced := g.announced.Load()
 		if announced == nil {
 			return nil
