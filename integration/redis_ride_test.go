@@ -79,7 +79,7 @@ func TestAnAnnouncementOnOneRedisCostsNoRoundTrip(t *testing.T) {
 			if !store.As(&client) {
 				t.Fatal("no client")
 			}
-			h := &trips{word: []byte(cacheName + "/1/{")}
+			h := &trips{word: []byte("/1/{")} // of every key of a value
 			client.AddHook(h)
 			var bus *invalidation.Bus
 			var err error
@@ -106,6 +106,8 @@ func TestAnAnnouncementOnOneRedisCostsNoRoundTrip(t *testing.T) {
 				return n
 			}
 			writer, reader := open(cacheName, bus, policy.CacheAside[int, string](s)), open(cacheName, other, policy.CacheAside[int, string](s))
+			through := open("through", bus, policy.WriteThrough(s))
+			must(t, through.Set(t.Context(), 0, "warm"))
 			must(t, writer.Set(t.Context(), 0, "warm")) // the scripts are loaded, and the markers read
 			must(t, writer.Invalidate(t.Context(), 0))
 			heard := reader.Stats().Received
@@ -113,8 +115,9 @@ func TestAnAnnouncementOnOneRedisCostsNoRoundTrip(t *testing.T) {
 				do   func(k int) error
 				want int64
 			}{
-				"Invalidate": {func(k int) error { return writer.Invalidate(t.Context(), k) }, c.invalidate},
-				"Set":        {func(k int) error { return writer.Set(t.Context(), k, "value") }, c.set},
+				"Invalidate":  {func(k int) error { return writer.Invalidate(t.Context(), k) }, c.invalidate},
+				"Set":         {func(k int) error { return writer.Set(t.Context(), k, "value") }, c.set},
+				"Set through": {func(k int) error { return through.Set(t.Context(), k, "value") }, c.set},
 			} {
 				for k := 1; k <= 20; k++ {
 					before := h.n.Load()

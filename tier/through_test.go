@@ -155,6 +155,7 @@ func TestASourceThatFails(t *testing.T) {
 		if e, ok := errors.AsType[*tier.Error](err); !ok || e.Tier != "source" {
 			s.Errorf("%#v", err)
 		}
+		s.rest(0) // the other node hears of it
 		s.settled("new")
 		s.rest(4 * time.Second)
 		if k := s.kind(); k != record.Fence {
