@@ -100,11 +100,23 @@ func (c *Cache[K, V]) getMarked(ctx context.Context, anew bool, keys []string) (
 
 // consult returns a copy that is good for what begins now.
 func (c *Cache[K, V]) consult(ctx context.Context) (*markersCopy, error) {
-	have, ask := c.marked(), c.asking()
-	if c.vouched(have, ask.began) {
+	if have := c.marked(); c.vouched(have, mono.Now()) {
 		return have, nil
 	}
-	return c.learn(ctx, have, ask, c.remote.Get(ctx, c.marking.key)[0])
+	return c.reread(ctx)
+}
+
+// reread asks for the record of markers, and again if the server turns out to be another one meanwhile.
+func (c *Cache[K, V]) reread(ctx context.Context) (m *markersCopy, err error) {
+	for range guardTries {
+		c.guard.await(ctx)
+		have, ask := c.marked(), c.asking()
+		m, err = c.learn(ctx, have, ask, c.remote.Get(ctx, c.marking.key)[0])
+		if !errors.Is(err, errUnsure) {
+			break
+		}
+	}
+	return m, err
 }
 
 // learn makes a copy of what was found when it was asked for. have was this node's copy before.

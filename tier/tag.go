@@ -73,7 +73,7 @@ func (c *Cache[K, V]) mark(ctx context.Context, all bool, slots []uint16, announ
 			}
 		}
 		left, err := c.leaveMarker(ctx, all, slots)
-		if errors.Is(err, errMarkersBusy) {
+		if errors.Is(err, errMarkersBusy) || errors.Is(err, errUnsure) {
 			continue
 		}
 		if err != nil {
@@ -126,12 +126,6 @@ func (c *Cache[K, V]) leaveMarker(ctx context.Context, all bool, slots []uint16)
 		return nil, errMarkersBusy
 	}
 	return nil, e.Err
-}
-
-// reread asks for the record of markers.
-func (c *Cache[K, V]) reread(ctx context.Context) (*markersCopy, error) {
-	have, ask := c.marked(), c.asking()
-	return c.learn(ctx, have, ask, c.remote.Get(ctx, c.marking.key)[0])
 }
 
 func pause(ctx context.Context, d time.Duration) error {

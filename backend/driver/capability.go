@@ -81,6 +81,7 @@ type All interface {
 	Statser
 	StaleReader
 	Identifier
+	Rewinder
 	RiderWriter
 	Native
 }

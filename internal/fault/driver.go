@@ -238,6 +238,12 @@ func (d *Driver) OnServer(hook func(server, identity string)) {
 	i.OnServer(hook)
 }
 
+// MayRewind implements driver.Rewinder. No fault befalls it.
+func (d *Driver) MayRewind() bool {
+	r, _ := driver.As[driver.Rewinder](d.inner) // is there: see driver.As
+	return r.MayRewind()
+}
+
 // MaxRecord implements driver.Limiter. No fault befalls it.
 func (d *Driver) MaxRecord() int {
 	l, _ := driver.As[driver.Limiter](d.inner) // is there: see driver.As
