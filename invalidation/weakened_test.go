@@ -89,12 +89,17 @@ func TestEachMechanismIsWhatPreventsUnjustifiedTrust(t *testing.T) {
 					t.Error("trusted for what was missed")
 				}
 			})
-			synctest.Test(t, func(t *testing.T) {
-				defer weaken.Switch(c.off)()
-				if !c.run(t) {
-					t.Errorf("without %v nothing is wrong, so this test proves nothing", c.off)
+			for range 20 { // which heartbeat comes first is not ours to say
+				wrong := false
+				synctest.Test(t, func(t *testing.T) {
+					defer weaken.Switch(c.off)()
+					wrong = c.run(t)
+				})
+				if wrong {
+					return
 				}
-			})
+			}
+			t.Errorf("without %v nothing is wrong, so this test proves nothing", c.off)
 		})
 	}
 }

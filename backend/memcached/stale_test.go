@@ -25,6 +25,7 @@ import (
 type history struct {
 	version atomic.Int64 // of the source
 	floor   atomic.Int64 // no read that begins now may return anything older
+	last    atomic.Value // what the last read came to, for people
 }
 
 func (h *history) write(ctx context.Context, s *backend.Store, key string) {
@@ -44,6 +45,7 @@ func (h *history) write(ctx context.Context, s *backend.Store, key string) {
 func (h *history) read(ctx context.Context, s *backend.Store, key string, between func()) (int64, error) {
 	floor := h.floor.Load()
 	r := s.Get(ctx, key)[0]
+	h.last.Store(fmt.Sprintf("get: %v", r.Err))
 	if r.Err != nil {
 		return 0, nil
 	}
@@ -56,15 +58,17 @@ func (h *history) read(ctx context.Context, s *backend.Store, key string, betwee
 	}
 	lease := record.New(record.Header{Kind: record.Lease, Token: record.NewToken(), Expiry: time.Now().Add(time.Second)}, nil)
 	e := s.Write(ctx, driver.Op{Key: key, Step: record.Step{Verb: record.Add, Record: lease, TTL: time.Second}})[0]
+	h.last.Store(fmt.Sprintf("lease: %v, %v", e.Outcome, e.Err))
 	if e.Outcome != driver.Done {
 		return 0, nil
 	}
 	loaded := h.version.Load()
 	between()
 	b, _ := value(strconv.FormatInt(loaded, 10), time.Hour)
-	s.Write(ctx, driver.Op{Key: key, Step: record.Step{
+	e = s.Write(ctx, driver.Op{Key: key, Step: record.Step{
 		Verb: record.Swap, Expect: record.TokenOf(lease), Record: b, TTL: time.Hour,
-	}})
+	}})[0]
+	h.last.Store(fmt.Sprintf("value: %v, %v", e.Outcome, e.Err))
 	return 0, nil
 }
 
@@ -130,6 +134,9 @@ func TestNothingIsStaleWhateverHappensToThePool(t *testing.T) {
 	}
 	all := keys(24)
 	histories := make([]history, len(all))
+	for i := range histories {
+		histories[i].version.Store(1) // 0 is nothing
+	}
 
 	ctx, stop := context.WithTimeout(t.Context(), 5*time.Second)
 	defer stop()
@@ -181,7 +188,7 @@ func TestNothingIsStaleWhateverHappensToThePool(t *testing.T) {
 					t.Fatal(err)
 				}
 				if found == 0 {
-					return errors.New("not filled yet")
+					return fmt.Errorf("not filled yet: %v", histories[i].last.Load())
 				}
 				return nil
 			})
