@@ -208,6 +208,7 @@ func TestAWriterWhoseServerIsReplacedMeanwhileWritesAgain(t *testing.T) {
 		e.source.Put(1, "old")
 		must(t, reader.Invalidate(t.Context(), 1))
 		want(t, reader, 1, "old")
+		time.Sleep(time.Minute) // the testimony is sure of that
 		before := e.memory.Snapshot()
 		far := &farAway{backend: overStore{e.store}, most: time.Nanosecond}
 		bus := membus.Bus(e.hub, nil)
@@ -220,6 +221,9 @@ func TestAWriterWhoseServerIsReplacedMeanwhileWritesAgain(t *testing.T) {
 		far.afterWrite = func() {
 			far.afterWrite = nil
 			must(t, e.memory.Restore(before))
+			_, err := reader.Get(t.Context(), 2, tier.SkipLocalRead()) // it notices
+			must(t, err)
+			time.Sleep(10 * time.Second) // and vouches for what it has heard of, while the writer has not announced yet
 		}
 		must(t, writer.Invalidate(context.Background(), 1))
 		die()
