@@ -3,6 +3,7 @@ package integration_test
 import (
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -23,10 +24,9 @@ import (
 var sure = regexp.MustCompile(`"upto":"\w+/(\d+)","sure":"\w+/(\d+)"`)
 
 // rewindNode is a node of one process: a cache of strings, 9 keys, with its store, and a bus there or at another server.
-func rewindNode(t testing.TB, url, bus string, s *source) (c *cache, die func()) {
+func rewindNode(t testing.TB, url, bus string, s *source) (c *cache, b *invalidation.Bus, die func()) {
 	t.Helper()
 	store := openStore(t, url)
-	var b *invalidation.Bus
 	var err error
 	if bus == url {
 		b, err = redisbus.New(store, nil)
@@ -50,7 +50,7 @@ func rewindNode(t testing.TB, url, bus string, s *source) (c *cache, die func())
 	}
 	t.Cleanup(die)
 	eventually(t, "trusted", func() bool { return c.Stats().Trusted })
-	return c, die
+	return c, b, die
 }
 
 // A restart from an old snapshot, with the writer dead, on a node that lived through it and on one that began later; with the bus
@@ -71,8 +71,10 @@ func TestARedisThatRestartsFromAnOldSnapshotServesNothingOld(t *testing.T) {
 				for k := 1; k < 10; k++ {
 					s.Put(k, "old")
 				}
-				reader, _ := rewindNode(t, srv.URL(), bus.URL(), s)
-				writer, die := rewindNode(t, srv.URL(), bus.URL(), s)
+				reader, _, _ := rewindNode(t, srv.URL(), bus.URL(), s)
+				writer, heard, die := rewindNode(t, srv.URL(), bus.URL(), s)
+				before, err := heard.Head(t.Context())
+				must(t, err)
 				must(t, writer.Invalidate(t.Context(), 100)) // so that both pulses are written
 				client := goredis.NewClient(&goredis.Options{Addr: srv.Addr()})
 				defer client.Close()
@@ -80,7 +82,11 @@ func TestARedisThatRestartsFromAnOldSnapshotServesNothingOld(t *testing.T) {
 					eventually(t, "the testimony is sure", func() bool {
 						body, _ := client.Get(t.Context(), "rewind/1/guard").Result()
 						m := sure.FindStringSubmatch(body)
-						return m != nil && m[1] == m[2]
+						if m == nil || m[1] != m[2] {
+							return false
+						}
+						n, err := strconv.ParseUint(m[2], 10, 64)
+						return err == nil && n > before.N
 					})
 				}
 				for k := 1; k < 10; k++ {
@@ -97,7 +103,7 @@ func TestARedisThatRestartsFromAnOldSnapshotServesNothingOld(t *testing.T) {
 				if n := client.Exists(t.Context(), "rewind/1/{1}").Val(); n != 1 {
 					t.Fatal("the server came back without the old value")
 				}
-				fresh, _ := rewindNode(t, srv.URL(), bus.URL(), s)
+				fresh, _, _ := rewindNode(t, srv.URL(), bus.URL(), s)
 				old := 0
 				for name, c := range map[string]*cache{"the reader": reader, "a node that began later": fresh} {
 					v, err := c.Get(t.Context(), 1, tier.SkipLocalRead())
@@ -147,8 +153,8 @@ func TestAFailoverToAReplicaThatWasBehindServesNothingOld(t *testing.T) {
 			for k := 1; k < 10; k++ {
 				s.Put(k, "old")
 			}
-			reader, _ := rewindNode(t, url, bus, s)
-			writer, die := rewindNode(t, url, bus, s)
+			reader, _, _ := rewindNode(t, url, bus, s)
+			writer, _, die := rewindNode(t, url, bus, s)
 			for k := 1; k < 10; k++ {
 				_, err := writer.Get(t.Context(), k)
 				must(t, err)
@@ -172,7 +178,7 @@ func TestAFailoverToAReplicaThatWasBehindServesNothingOld(t *testing.T) {
 			if n := promoted.Exists(t.Context(), "rewind/1/{1}").Val(); n != 1 {
 				t.Fatal("the replica had heard of the invalidation")
 			}
-			fresh, _ := rewindNode(t, url, bus, s)
+			fresh, _, _ := rewindNode(t, url, bus, s)
 			served := 0
 			for name, c2 := range map[string]*cache{"the reader": reader, "a node that began later": fresh} {
 				eventually(t, "the failover is noticed", func() bool {
