@@ -104,6 +104,8 @@ func (c *Cache[K, V]) repairTags(ctx context.Context) error {
 }
 
 // dead reports whether a value that was found for w must not be served: it was invalidated by tag or a Clear, or that is not known.
+// The latter also where something was invalidated after its markers were asked for, and before it was captured anew: the value may
+// be older than that, and would be kept as if it were not.
 func (c *Cache[K, V]) dead(w *want[K, V], s stamp, slots []uint16) bool {
-	return w.marks == nil || w.marks.dead(s, slots) || !c.tags.current(slots, w.at.tags) || c.tagDoubts.hold(slots)
+	return w.marks == nil || w.at.tags > w.marks.clock || w.marks.dead(s, slots) || !c.tags.current(slots, w.at.tags) || c.tagDoubts.hold(slots)
 }

@@ -24,6 +24,7 @@ type debt struct {
 	life    *life
 	key     int
 	version version
+	at      time.Duration // when it was added: a read that began before may miss it
 	since   time.Duration // from when its own node has to see it
 	fenced  time.Duration // from when a fence stood at the key that covers it, though its node may die; 0 for none
 }
@@ -86,16 +87,17 @@ func (l *life) owe(keys []int, vs []version, since time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for i, k := range keys {
-		w.source.owed = append(w.source.owed, debt{life: l, key: k, version: vs[i], since: since})
+		w.source.owed = append(w.source.owed, debt{life: l, key: k, version: vs[i], at: w.now(), since: since})
 		w.logLocked("N%d k%d v%d is PENDING", l.node.id, k, vs[i].number)
 	}
 }
 
-// settleLocked judges what was read of key in the end: unless its writer has crashed, no write that was pending is.
-func (w *world) settleLocked(l *life, key int, place int) {
+// settleLocked judges what a read of key that began at start, in the end, brought: unless its writer has crashed, no write that was
+// pending is.
+func (w *world) settleLocked(l *life, key int, start time.Duration, place int) {
 	for _, d := range w.source.owed {
 		covered := d.fenced > 0 && w.lost < d.fenced
-		if d.key == key && (!d.life.dead || covered) && place < w.source.committed[d.version.number] {
+		if d.key == key && d.at < start && (!d.life.dead || covered) && place < w.source.committed[d.version.number] {
 			w.violateLocked("forever", "long after everything was healed N%d reads of k%d what is older than v%d, which N%d had written and has to repair",
 				l.node.id, key, d.version.number, d.life.node.id)
 		}
@@ -112,7 +114,7 @@ func (l *life) check(key int, start time.Duration, v version, how op) {
 	}
 	place := w.source.placeOf(key, v)
 	if start >= judgedAt {
-		w.settleLocked(l, key, place)
+		w.settleLocked(l, key, start, place)
 	}
 	if place == 0 {
 		w.violateLocked("invented", "N%d read v%d (absent %t) of k%d, which never was", l.node.id, v.number, v.absent, key)

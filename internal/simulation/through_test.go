@@ -43,7 +43,7 @@ func (l *life) commit(ctx context.Context, keys []int) error {
 			v.number += k
 			w.source.commit(k, v)
 			if w.script.Refuse {
-				w.source.owed = append(w.source.owed, debt{life: l, key: k, version: v, since: never, fenced: began})
+				w.source.owed = append(w.source.owed, debt{life: l, key: k, version: v, at: w.now(), since: never, fenced: began})
 			}
 			w.logLocked("N%d %s: the source has v%d at k%d", l.node.id, x.it.Op, v.number, k)
 		}
