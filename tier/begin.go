@@ -158,11 +158,12 @@ func distinct[K comparable, V any](changes []*change[K, V]) []*change[K, V] {
 // fence puts a fence at each key, then announces the keys. Where that fails it says so in unfenced.
 func (c *Cache[K, V]) fence(ctx context.Context, changes []*change[K, V]) {
 	told := !weaken.Off(weaken.Fence) && c.placeFences(ctx, changes)
-	if told {
-	} else if err := c.announce(ctx, invalidation.VerbInvalidate, keysOf(changes)); err != nil {
-		for _, ch := range changes {
-			if ch.unfenced == nil {
-				ch.unfenced = ch.error("bus", err)
+	if !told {
+		if err := c.announce(ctx, invalidation.VerbInvalidate, keysOf(changes)); err != nil {
+			for _, ch := range changes {
+				if ch.unfenced == nil {
+					ch.unfenced = ch.error("bus", err)
+				}
 			}
 		}
 	}

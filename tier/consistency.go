@@ -95,17 +95,14 @@ func (c *Cache[K, V]) knows(opts *call, w *want[K, V]) {
 }
 
 // entryOf returns what the value record found at w says. One that the local tier has is not decoded again: a token names one record.
-func (c *Cache[K, V]) entryOf(w *want[K, V], h record.Header, body []byte) (*entry[K, V], stamp, error) {
+func (c *Cache[K, V]) entryOf(w *want[K, V], h record.Header, body []byte) (*entry[K, V], error) {
 	if w.known == nil || w.known.token != h.Token {
 		return c.decode(w, h, body)
 	}
 	e := w.known.copied()
-	e.epoch, e.gen, e.tagged, e.bound, e.from = w.at.epoch, w.at.gen, w.at.tags, c.boundFrom(w.began), Remote
+	e.epoch, e.gen, e.tagged, e.bound, e.from = w.at.epoch, w.at.gen, w.at.tags, c.boundOf(w), Remote
 	e.expiry = mono.Now() + min(time.Until(h.Expiry), c.opts.LocalTTL)
-	if w.marks != nil {
-		e.bound = c.boundFrom(min(w.began, w.marks.began))
-	}
-	return e, e.stamp, nil
+	return e, nil
 }
 
 // older asks replicas for those of wants that failed, and gives those of which they have a value that one. It is for who allows
@@ -134,7 +131,7 @@ func (c *Cache[K, V]) older(ctx context.Context, wants []*want[K, V]) {
 		if !ok || h.Kind != record.Value {
 			continue
 		}
-		if e, s, err := c.decode(w, h, body); err == nil && c.unchanged(w) && !c.knownDead(s, e.slots) {
+		if e, err := c.decode(w, h, body); err == nil && c.unchanged(w) && !c.knownDead(e.stamp, e.slots) {
 			e.old = true
 			w.entry, w.err = e, nil
 		}

@@ -43,7 +43,7 @@ func (c *Cache[K, V]) lifeOf(opts *call, a policy.Answer[V]) life {
 // newEntry makes the local form of an answer of the source.
 func (c *Cache[K, V]) newEntry(w *want[K, V], a policy.Answer[V], l life, opts *call) *entry[K, V] {
 	now := mono.Now()
-	e := &entry[K, V]{
+	e := &entry[K, V]{facts: facts[K, V]{
 		key:      w.key,
 		hash:     w.hash,
 		stripe:   w.stripe,
@@ -59,7 +59,7 @@ func (c *Cache[K, V]) newEntry(w *want[K, V], a policy.Answer[V], l life, opts *
 		gen:      w.at.gen,
 		tagged:   w.at.tags,
 		bound:    c.boundFrom(w.began),
-	}
+	}}
 	if opts.tags != nil {
 		e.tags = opts.tags
 	}
@@ -77,6 +77,14 @@ func (c *Cache[K, V]) boundFrom(began time.Duration) time.Duration {
 		return forever
 	}
 	return began + c.opts.MaxStaleness
+}
+
+// boundOf is that of what was found for w: neither it, nor the markers by which it was judged, were asked for later.
+func (c *Cache[K, V]) boundOf(w *want[K, V]) time.Duration {
+	if w.marks != nil {
+		return c.boundFrom(min(w.began, w.marks.began))
+	}
+	return c.boundFrom(w.began)
 }
 
 func (c *Cache[K, V]) weigh(e *entry[K, V], encoded int) int64 {
@@ -121,17 +129,17 @@ func (c *Cache[K, V]) encode(remoteKey string, e *entry[K, V], l life, s stamp, 
 	return b, nil
 }
 
-// decode reads a value record that was found at w, and its stamp.
-func (c *Cache[K, V]) decode(w *want[K, V], h record.Header, body []byte) (*entry[K, V], stamp, error) {
+// decode reads a value record that was found at w.
+func (c *Cache[K, V]) decode(w *want[K, V], h record.Header, body []byte) (*entry[K, V], error) {
 	if h.Kind != record.Value {
-		return nil, stamp{}, &codec.DecodeError{Reason: codec.ReasonVersion, Detail: fmt.Sprintf("a record of kind %d", h.Kind)}
+		return nil, &codec.DecodeError{Reason: codec.ReasonVersion, Detail: fmt.Sprintf("a record of kind %d", h.Kind)}
 	}
 	v, env, err := c.format().Decode(body, c.seal(w.remoteKey, h))
 	if err != nil {
-		return nil, stamp{}, err
+		return nil, err
 	}
 	now, wall := mono.Now(), time.Now()
-	e := &entry[K, V]{
+	e := &entry[K, V]{facts: facts[K, V]{
 		key:      w.key,
 		hash:     w.hash,
 		stripe:   w.stripe,
@@ -148,18 +156,15 @@ func (c *Cache[K, V]) decode(w *want[K, V], h record.Header, body []byte) (*entr
 		epoch:    w.at.epoch,
 		gen:      w.at.gen,
 		tagged:   w.at.tags,
-		bound:    c.boundFrom(w.began),
-	}
-	if w.marks != nil {
-		e.bound = c.boundFrom(min(w.began, w.marks.began))
-	}
+		bound:    c.boundOf(w),
+	}}
 	e.tags = append(e.tags, env.Tags...)
 	e.slots = slotsOf(e.tags)
 	if !env.SoftExpiry.IsZero() {
 		e.fresh = now + env.SoftExpiry.Sub(wall)
 	}
 	e.cost = c.weigh(e, env.Size)
-	return e, e.stamp, nil
+	return e, nil
 }
 
 // appendPosition appends what an extension of type ExtensionPosition holds.

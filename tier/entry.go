@@ -9,9 +9,16 @@ import (
 	"github.com/strata-cache/strata/invalidation"
 )
 
-// An entry is what the local tier holds at a key. It does not change after it was put there, but for the last two fields:
-// whether it may still be served is decided when it is looked at.
+// An entry is what the local tier holds at a key. Whether it may still be served is decided when it is looked at.
 type entry[K comparable, V any] struct {
+	facts[K, V]
+
+	retry atomic.Int64 // when a refresh may be tried again, by the clock of mono; 0 for at once
+	loose atomic.Bool  // only the table holds it
+}
+
+// facts are what does not change of an entry after it was put into the local tier.
+type facts[K comparable, V any] struct {
 	key    K
 	value  V
 	hash   uint64        // of key, in this cache
@@ -34,22 +41,13 @@ type entry[K comparable, V any] struct {
 	negative bool                  // the source has no such value
 	from     Tier                  // where this process got it
 	old      bool                  // it may be older than what this node could have had: a replica told it
-
-	retry atomic.Int64 // when a refresh may be tried again, by the clock of mono; 0 for at once
-	loose atomic.Bool  // only the table holds it
 }
 
 // forever is a time that does not come.
 const forever = time.Duration(math.MaxInt64)
 
-// copied returns what e is, but for the last two fields, for who changes when it may be served.
-func (e *entry[K, V]) copied() *entry[K, V] {
-	return &entry[K, V]{
-		key: e.key, value: e.value, hash: e.hash, stripe: e.stripe, epoch: e.epoch, gen: e.gen, tagged: e.tagged, slots: e.slots,
-		fresh: e.fresh, expiry: e.expiry, bound: e.bound, created: e.created, tags: e.tags, version: e.version, cost: e.cost, token: e.token,
-		stamp: e.stamp, negative: e.negative, from: e.from, old: e.old,
-	}
-}
+// copied returns an entry of the same facts, for who changes when it may be served.
+func (e *entry[K, V]) copied() *entry[K, V] { return &entry[K, V]{facts: e.facts} }
 
 // stale reports whether a newer value is wanted.
 func (e *entry[K, V]) stale(now time.Duration) bool { return now >= e.fresh }

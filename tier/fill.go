@@ -209,14 +209,14 @@ func (c *Cache[K, V]) look(ctx context.Context, opts *call, w *want[K, V], found
 	if opts.skipRemoteRead {
 		return
 	}
-	e, s, err := c.entryOf(w, h, body)
+	e, err := c.entryOf(w, h, body)
 	switch {
 	case err != nil:
 		c.n.cannotDecode(err)
 		c.event(EventUndecodable, w.remoteKey, err)
 	case c.guard.dead(w.view, e.pos):
 		c.n.rewound.Add(1)
-	case c.dead(w, s, e.slots):
+	case c.dead(w, e.stamp, e.slots):
 		w.dead = true
 		c.capture(w) // what it was is of no account
 		c.n.marked.Add(1)

@@ -33,17 +33,10 @@ func (c *Cache[K, V]) load(ctx context.Context, wants []*want[K, V]) []policy.An
 	case ok:
 		answers = loadMany(ctx, batch, wants)
 	default:
-		var group sync.WaitGroup
-		slots := make(chan struct{}, loadsAtOnce)
-		for i, w := range wants {
+		atOnce(loadsAtOnce, len(wants), func(i int) {
 			answers[i].Err = errGoexit // unless it returns
-			slots <- struct{}{}
-			group.Go(func() {
-				defer func() { <-slots }()
-				answers[i] = loadOne(ctx, loader, w)
-			})
-		}
-		group.Wait()
+			answers[i] = loadOne(ctx, loader, wants[i])
+		})
 	}
 	for i := range answers {
 		if err := answers[i].Err; err != nil && !errors.Is(err, ErrNotFound) {
@@ -117,6 +110,20 @@ func loadMany[K comparable, V any](ctx context.Context, loader policy.BatchLoade
 		}
 	}
 	return answers
+}
+
+// atOnce calls f with each number below n, at most so many at a time, and returns when all have returned, or ended their goroutine.
+func atOnce(most, n int, f func(i int)) {
+	var group sync.WaitGroup
+	slots := make(chan struct{}, most)
+	for i := range n {
+		slots <- struct{}{}
+		group.Go(func() {
+			defer func() { <-slots }()
+			f(i)
+		})
+	}
+	group.Wait()
 }
 
 // guarded calls f and returns an error if it panicked.

@@ -3,7 +3,6 @@ package tier
 import (
 	"context"
 	"errors"
-	"sync"
 
 	"github.com/strata-cache/strata/policy"
 )
@@ -18,11 +17,7 @@ const writesAtOnce = 16
 // The writers of one key in this process take turns, so that what the source has last, the cache has last.
 func (c *Cache[K, V]) through(ctx context.Context, opts *call, changes []*change[K, V], write func(ctx context.Context, ch *change[K, V]) error) error {
 	changes = distinct(changes)
-	keys := make([]string, len(changes))
-	for i, ch := range changes {
-		keys[i] = ch.w.remoteKey
-	}
-	unlock, err := c.writers.lock(ctx, c.ctx, keys)
+	unlock, err := c.writers.lock(ctx, c.ctx, keysOf(changes))
 	if err != nil {
 		return err
 	}
@@ -62,16 +57,7 @@ func (c *Cache[K, V]) source(ctx context.Context, changes []*change[K, V], write
 		one(changes[0])
 		return
 	}
-	var group sync.WaitGroup
-	slots := make(chan struct{}, writesAtOnce)
-	for _, ch := range changes {
-		slots <- struct{}{}
-		group.Go(func() {
-			defer func() { <-slots }()
-			one(ch)
-		})
-	}
-	group.Wait()
+	atOnce(writesAtOnce, len(changes), func(i int) { one(changes[i]) })
 }
 
 // finishThrough ends w as Commit and Abort do, each change by its own cause.

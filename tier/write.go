@@ -206,14 +206,10 @@ func (c *Cache[K, V]) change(ctx context.Context, verb invalidation.Verb, opts *
 		if len(set) == 0 || try == swapTries {
 			break
 		}
-		pause := time.NewTimer(time.Millisecond + jitter.N(time.Millisecond<<try))
-		select {
-		case <-pause.C:
-		case <-ctx.Done():
-			pause.Stop()
+		if err := pause(ctx, time.Millisecond+jitter.N(time.Millisecond<<try)); err != nil {
 			for _, ch := range set {
 				ch.unsure = true
-				ch.fail("remote", ctx.Err())
+				ch.fail("remote", err)
 			}
 			return
 		}
