@@ -55,7 +55,7 @@ var errNoRiders = fmt.Errorf("redis: riders that do not travel with these ops: %
 // ride is one pipeline. The reply of a rider that has none is nil. lacking says that the server lacked a script.
 func (d *store) ride(ctx context.Context, n *redisconn.Node, ops []driver.Op, riders []*redisconn.Rider, whole bool) (effects []driver.Effect, replies [][]byte, lacking bool) {
 	effects, replies = make([]driver.Effect, len(ops)), make([][]byte, len(riders))
-	cmds, err := redisconn.DoAt(ctx, d.conn, n, func(ctx context.Context) ([]goredis.Cmder, error) {
+	cmds, err := d.pipeline(ctx, n, func(ctx context.Context) []goredis.Cmder {
 		cmds := make([]goredis.Cmder, 0, len(ops)+len(riders))
 		for i := range ops {
 			cmds = append(cmds, applyScript.command(ctx, whole, ops[i].Key, arguments(&ops[i])))
@@ -63,26 +63,12 @@ func (d *store) ride(ctx context.Context, n *redisconn.Node, ops []driver.Op, ri
 		for _, r := range riders {
 			cmds = append(cmds, goredis.NewCmd(ctx, r.Command(whole)...))
 		}
-		d.conn.Exec(ctx, n, cmds)
-		for _, cmd := range cmds {
-			if !answered(cmd) {
-				return cmds, cmd.Err()
-			}
-		}
-		return cmds, nil
+		return cmds
 	})
-	err = d.explain("write", n.Server(), err)
 	for i := range ops {
-		switch {
-		case cmds == nil, isContext(err) && !answered(cmds[i]):
-			effects[i] = failed(err)
-			continue
-		case !answered(cmds[i]):
-			effects[i] = failed(d.explain("write", n.Server(), d.conn.Failed(n, cmds[i].Err())))
-			continue
-		}
-		effects[i] = d.effect(n, cmds[i].(*goredis.Cmd))
-		lacking = lacking || isNoScript(cmds[i].Err())
+		var again bool
+		effects[i], again = d.effectOf(n, cmds, i, err)
+		lacking = lacking || again
 	}
 	if cmds == nil {
 		return effects, replies, lacking

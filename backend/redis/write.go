@@ -104,11 +104,27 @@ func (d *store) send(ctx context.Context, n *redisconn.Node, ops []driver.Op, ef
 			indexes[i] = i
 		}
 	}
-	cmds, err := redisconn.DoAt(ctx, d.conn, n, func(ctx context.Context) ([]goredis.Cmder, error) {
+	cmds, err := d.pipeline(ctx, n, func(ctx context.Context) []goredis.Cmder {
 		cmds := make([]goredis.Cmder, len(indexes))
 		for at, i := range indexes {
 			cmds[at] = applyScript.command(ctx, some != nil, ops[i].Key, arguments(&ops[i]))
 		}
+		return cmds
+	})
+	for at, i := range indexes {
+		var again bool
+		if effects[i], again = d.effectOf(n, cmds, at, err); again {
+			lacking = append(lacking, i)
+		}
+	}
+	return lacking, err
+}
+
+// pipeline sends what build makes together. It returns the commands with their answers, or nil where the call was left behind, and
+// the error of the first that has no answer.
+func (d *store) pipeline(ctx context.Context, n *redisconn.Node, build func(context.Context) []goredis.Cmder) ([]goredis.Cmder, error) {
+	sent, err := redisconn.DoAt(ctx, d.conn, n, func(ctx context.Context) ([]goredis.Cmder, error) {
+		cmds := build(ctx)
 		d.conn.Exec(ctx, n, cmds)
 		for _, cmd := range cmds {
 			if !answered(cmd) {
@@ -117,23 +133,20 @@ func (d *store) send(ctx context.Context, n *redisconn.Node, ops []driver.Op, ef
 		}
 		return cmds, nil
 	})
-	err = d.explain("write", n.Server(), err)
-	for at, i := range indexes {
-		switch {
-		case cmds == nil, isContext(err) && !answered(cmds[at]):
-			effects[i] = failed(err)
-			continue
-		case !answered(cmds[at]):
-			// Its own error, not that of the call: a cluster may have sent this one on to another server than those before.
-			effects[i] = failed(d.explain("write", n.Server(), d.conn.Failed(n, cmds[at].Err())))
-			continue
-		}
-		effects[i] = d.effect(n, cmds[at].(*goredis.Cmd))
-		if isNoScript(cmds[at].Err()) {
-			lacking = append(lacking, i)
-		}
+	return sent, d.explain("write", n.Server(), err)
+}
+
+// effectOf is what became of an op whose command is at an index of what a pipeline returned. lacking says that the server lacked the
+// script.
+func (d *store) effectOf(n *redisconn.Node, cmds []goredis.Cmder, at int, err error) (e driver.Effect, lacking bool) {
+	switch {
+	case cmds == nil, isContext(err) && !answered(cmds[at]):
+		return failed(err), false
+	case !answered(cmds[at]):
+		// Its own error, not that of the call: a cluster may have sent this one on to another server than those before.
+		return failed(d.explain("write", n.Server(), d.conn.Failed(n, cmds[at].Err()))), false
 	}
-	return lacking, err
+	return d.effect(n, cmds[at].(*goredis.Cmd)), isNoScript(cmds[at].Err())
 }
 
 func answered(cmd goredis.Cmder) bool { return cmd.Err() == nil || isReply(cmd.Err()) }
