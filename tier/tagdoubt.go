@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+
+	"github.com/strata-cache/strata/internal/weaken"
 )
 
 // doubtfulTagsMax bounds the tags whose invalidation is to be repaired; more are repaired by a Clear.
@@ -107,5 +109,5 @@ func (c *Cache[K, V]) repairTags(ctx context.Context) error {
 // The latter also where something was invalidated after its markers were asked for, and before it was captured anew: the value may
 // be older than that, and would be kept as if it were not.
 func (c *Cache[K, V]) dead(w *want[K, V], s stamp, slots []uint16) bool {
-	return w.marks == nil || w.at.tags > w.marks.clock || w.marks.dead(s, slots) || !c.tags.current(slots, w.at.tags) || c.tagDoubts.hold(slots)
+	return w.marks == nil || w.at.tags > w.marks.clock && !weaken.Off(weaken.TagMoment) || w.marks.dead(s, slots) || !c.tags.current(slots, w.at.tags) || c.tagDoubts.hold(slots)
 }

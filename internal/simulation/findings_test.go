@@ -170,6 +170,19 @@ func TestFinding15AStampOfOtherMarkersIsDead(t *testing.T) {
 	)
 }
 
+// A reader finds a value dead, and the lease in its place is refused: another node has loaded meanwhile. What that stored is dead
+// too, by an invalidation that the reader has heard of, but that is not in the markers which came with the dead value. Seed 15554.
+func TestFinding15AValueThatCameMeanwhileIsJudgedByMarkersAsNew(t *testing.T) {
+	played(t, weaken.TagMoment, stale,
+		item{At: ms(100), Node: 0, Op: get},
+		item{At: ms(150), Node: 1, Op: tag},
+		item{At: ms(200), Node: 2, Op: get, SlowCall: 1, SlowBy: ms(40), SlowReply: true},
+		item{At: ms(205), Node: 0, Op: get},
+		item{At: ms(220), Node: 0, Op: tag},
+		item{At: ms(900), Node: 2, Op: get},
+	)
+}
+
 // A fence is lost with the remote tier's data, and another node fills the key before the source is written.
 func TestFinding16WhereTheFenceIsGoneTheKeyIsEmptied(t *testing.T) {
 	playedWith(t, script{Through: true}, weaken.AnnounceAfter, stale,

@@ -53,6 +53,8 @@ const (
 	TagPosition
 	// TagIncarnation: stamps of other markers, as before they were lost, count as too old.
 	TagIncarnation
+	// TagMoment: what was found is judged by markers that are as new as what it is kept under.
+	TagMoment
 	// SoftCAS: a refresh takes the place of the very record that it found stale, and of no other.
 	SoftCAS
 	// RefreshElection: of all nodes one refreshes a stale value. It saves loads, and nothing is wrong without it.
@@ -68,7 +70,7 @@ var names = [mechanisms]string{
 	Trust: "trust", TrustGate: "trust-gate", IdentityFlush: "identity-flush",
 	AnnounceAfter: "announce-after", NoBlindLocal: "no-blind-local", KeepFence: "keep-fence",
 	SourceSettle: "source-settle", Renewal: "renewal", Repair: "repair", RepairBypass: "repair-bypass",
-	TagPosition: "tag-position", TagIncarnation: "tag-incarnation",
+	TagPosition: "tag-position", TagIncarnation: "tag-incarnation", TagMoment: "tag-moment",
 	SoftCAS: "soft-cas", RefreshElection: "refresh-election",
 	Guard: "guard",
 }
