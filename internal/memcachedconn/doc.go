@@ -28,7 +28,8 @@
 // a random nonce at [NonceKey], which the first connection to an empty server adds. A connection's incarnation is a hash
 // of the nonce, the server's process id (a warm restart keeps the nonce) and the pool's name; it begins every key
 // ([Session.Key]), and a command must only use an id that was read under the same one. Whatever was begun before a
-// restart then addresses keys that nobody reads.
+// restart then addresses keys that nobody reads. So would a connection that learned another process id than the server's, of a
+// reply that was changed on its way: it is asked for twice.
 //
 // Every Session.Get reads the nonce along with the keys, in the same command, and gives up the connection if it is
 // another. So flush_all, or the nonce's eviction, cannot leave nodes on different incarnations for longer than one

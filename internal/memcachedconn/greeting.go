@@ -67,9 +67,10 @@ type found struct {
 }
 
 // read adds an item of that value if there is none, reads the one that is there, and the server's process id, in one
-// round trip.
+// round trip. Every Get reads the item again, but nothing ever reads the process id again, and one that was changed on its way would
+// make a writer empty a key that nobody reads: so it is asked for twice.
 func (g *greeting) read(fresh string) (f found, err error) {
-	if err := g.ask(fmt.Sprintf("add %s 0 0 %d\r\n%s\r\ngets %s\r\nstats\r\n", g.key, len(fresh), fresh, g.key)); err != nil {
+	if err := g.ask(fmt.Sprintf("add %s 0 0 %d\r\n%s\r\ngets %s\r\nstats\r\nstats\r\n", g.key, len(fresh), fresh, g.key)); err != nil {
 		return found{}, err
 	}
 	switch line, err := g.line(); {
@@ -101,11 +102,15 @@ func (g *greeting) read(fresh string) (f found, err error) {
 		}
 		return found{}, err
 	}
-	stats, err := readStats(g.r)
-	if err != nil {
-		return found{}, err
+	var pids [2]string
+	for i := range pids {
+		stats, err := readStats(g.r)
+		if err != nil {
+			return found{}, err
+		}
+		pids[i] = stats["pid"]
 	}
-	if f.pid = stats["pid"]; f.pid == "" || strings.Contains(f.pid, " ") || g.r.Buffered() > 0 {
+	if f.pid = pids[0]; f.pid == "" || f.pid != pids[1] || strings.Contains(f.pid, " ") || g.r.Buffered() > 0 {
 		return found{}, errHandshake
 	}
 	return f, nil

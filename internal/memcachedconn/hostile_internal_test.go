@@ -44,8 +44,10 @@ func fake(t *testing.T, reply func(nth int) string) *Pool {
 					break
 				}
 				switch {
+				case line == "gets "+NonceKey+"\r\n":
+					io.WriteString(c, "NOT_STORED\r\n"+nonceItem+"END\r\n")
 				case line == "stats\r\n":
-					io.WriteString(c, "NOT_STORED\r\nVALUE "+NonceKey+" 0 16 1\r\n"+fakeNonce+"\r\nEND\r\nSTAT pid 1\r\nEND\r\n")
+					io.WriteString(c, "STAT pid 1\r\nEND\r\n")
 				case strings.HasPrefix(line, "gets ") && strings.Contains(line, NonceKey+" "):
 					n++
 					tag := line[strings.Index(line, NonceKey)+len(NonceKey)+1:][:tagLen]
