@@ -56,6 +56,9 @@ type failure struct {
 // replicationLag is how old an acknowledged write may be and still not have reached a replica on a busy machine.
 const replicationLag = 2 * time.Second
 
+// clockTime is how times are told: what was wrong is found in the servers' logs, and among the phases of a test, by it.
+const clockTime = "15:04:05.000"
+
 func newLedger(lag time.Duration) *ledger {
 	return &ledger{lag: lag, keys: map[string]*account{}}
 }
@@ -156,8 +159,8 @@ func (l *ledger) judge(key string, value string, found bool, began time.Time) {
 	for v := got + 1; v < len(a.acked); v++ {
 		at := a.acked[v]
 		if !at.IsZero() && began.Sub(at) > l.lag && !l.mayBeLost(key, at) {
-			l.wrong = append(l.wrong, fmt.Sprintf("key %q: read version %d, %v after version %d had been acknowledged (of %d)",
-				key, got, began.Sub(at), v, len(a.sent)))
+			l.wrong = append(l.wrong, fmt.Sprintf("key %q: read version %d at %s, %v after version %d had been acknowledged (of %d)",
+				key, got, began.Format(clockTime), began.Sub(at), v, len(a.sent)))
 			return
 		}
 	}

@@ -509,7 +509,8 @@ func TestAFleetIsGivenItsFirstKey(t *testing.T) {
 		time.Sleep(bound)
 		synctest.Wait()
 		for name, n := range map[string]node{"without a key": none, "that accepts unsigned frames": half} {
-			if s := n.seen(); len(s.keys) != 3 || len(s.flushes) > 1 || n.trustLeft() < bound/2 {
+			// What is signed is announced again where its base was not told by the server: after a flush.
+			if s := n.seen(); len(slices.Compact(s.keys)) != 3 || len(s.flushes) > 1 || n.trustLeft() < bound/2 {
 				t.Errorf("the node %s heard %v, flushes %v", name, s.keys, s.flushes)
 			}
 		}

@@ -47,6 +47,9 @@ func decode(frame []byte, ring *Keyring, unsigned bool) (content, error) {
 			return content{node: c.node}, err
 		}
 	}
+	if err := checkSum(frame); err != nil {
+		return content{node: c.node}, err
+	}
 	r := reader{rest: frame[authAt:]}
 	r.bytes(int(r.byte()))
 	c.kind = r.byte()

@@ -10,7 +10,7 @@ import (
 //	version  1  frameVersion; another one is not read
 //	flags    1  none defined; a bit that is set is not understood, and the frame not read
 //	node    16  who sent it
-//	auth   1+n  length and bytes of an authentication code, seal.go; length 0 in a frame that is not signed
+//	auth   1+n  length and bytes of an authentication code, seal.go, or of a checksum, checksum.go; length 0 in the first version
 //	kind     1  one of those below
 //	body        and whatever a later version puts behind it, which is not read
 //

@@ -77,7 +77,7 @@ func TestWhatIsNotUnderstoodIsRefused(t *testing.T) {
 		want  error
 	}{
 		"nothing": {nil, errFrame}, "magic": {change(0, 'x'), errFrame}, "version": {change(2, 2), errTooNew}, "flags": {change(3, 1), errTooNew},
-		"authentication": {change(20, 200), errFrame}, "kind": {change(21, 9), errTooNew}, "no kind": {change(21, 0), errFrame},
+		"authentication": {change(20, 200), errTooNew}, "kind": {change(21, 9), errTooNew}, "no kind": {change(21, 0), errFrame},
 		"no verb": {change(23, 0), errFrame}, "keys with a clear": {change(23, byte(VerbClear)), errFrame},
 		"a byte less": {good[:len(good)-1], errFrame}, "too large": {make([]byte, MaxFrame+1), errFrame},
 		"many keys": {append(append([]byte(nil), good[:26]...), 0xff, 0xff, 0xff, 0xff, 0x0f), errFrame},

@@ -52,7 +52,7 @@ func (a *Attachment) Ride(ctx context.Context, messages ...Message) (*Ride, erro
 	if size > MaxAnnouncement {
 		return nil, fmt.Errorf("invalidation: a ride of %d bytes: %w", size, ErrTooLarge)
 	}
-	rider, err := t.Rider(ctx, p.frames)
+	rider, err := t.Rider(ctx, allSummed(p.frames))
 	if err != nil {
 		return nil, err
 	}

@@ -39,7 +39,7 @@ func (s *signer) mute() bool {
 	return s.ring != nil && s.head.IsZero()
 }
 
-// one returns a frame signed, by a node that has applied the log up to at.
+// one returns a frame signed, or with a checksum, by a node that has applied the log up to at.
 func (s *signer) one(frame []byte, at Position) ([]byte, error) {
 	signed, _, _, err := s.sign([][]byte{frame}, at)
 	if err != nil {
@@ -48,11 +48,11 @@ func (s *signer) one(frame []byte, at Position) ([]byte, error) {
 	return signed[0], nil
 }
 
-// sign returns frames signed, and the base under which they are: the last head, or what was applied, if that is more. asked is when
+// sign returns frames signed, or with checksums if there is no ring, and the base under which they are: the last head, or what was applied, if that is more. asked is when
 // the head was asked for.
 func (s *signer) sign(frames [][]byte, at Position) (signed [][]byte, base Position, asked time.Time, err error) {
 	if s.ring == nil {
-		return frames, base, asked, nil
+		return allSummed(frames), base, asked, nil
 	}
 	keys := s.ring.keys()
 	if len(keys) == 0 {
@@ -70,6 +70,14 @@ func (s *signer) sign(frames [][]byte, at Position) (signed [][]byte, base Posit
 		signed[i] = keys[0].seal(frame, seal{sequence: s.sequences[kind], base: base})
 	}
 	return signed, base, s.asked, nil
+}
+
+func allSummed(frames [][]byte) [][]byte {
+	with := make([][]byte, len(frames))
+	for i, frame := range frames {
+		with[i] = summed(frame)
+	}
+	return with
 }
 
 // strays reports, once for each other log, that the server which took a frame has another one than this node listens to.

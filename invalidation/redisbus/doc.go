@@ -11,7 +11,8 @@
 // channels, so buses of different databases need different names: New and Open put a database other than 0 into it.
 //
 // One script adds to the counter and publishes, so the order of positions is the order of delivery. Every frame travels with
-// its position: 32 hexadecimal digits of the incarnation, 16 of n.
+// its position: 32 hexadecimal digits of the incarnation and 16 of n before it, and those of n once more behind it, so that a
+// changed one is noticed.
 //
 // The same script keeps what it publishes in a list, {strata:NAME}:recent: the newest Options.LogFrames frames, at most
 // Options.LogBytes of them. A node that missed some reads just those, which takes one command and costs no flush; where one is

@@ -59,13 +59,12 @@ func TestAStrangerOnTheChannelsHasNoEffectOnABusWithAKey(t *testing.T) {
 			for _, m := range recorded {
 				frame := m.Payload
 				if strings.HasSuffix(m.Channel, ":frames") {
-					frame = m.Payload[48:]
+					frame = m.Payload[48 : len(m.Payload)-16]
 				}
 				inc := fmt.Sprintf("%x", at.Incarnation[:])
 				for _, payload := range []string{
-					m.Payload, fmt.Sprintf("%s%016x%s", inc, at.N+1, frame), fmt.Sprintf("%s%016x%s", inc, at.N+uint64(round), frame),
-					fmt.Sprintf("%s%016x%s", inc, uint64(1)<<60, frame), fmt.Sprintf("%032x%016x%s", round, at.N+1, frame),
-					fmt.Sprintf("%s%016x%s", inc, at.N+1, "junk"),
+					m.Payload, published(inc, at.N+1, frame), published(inc, at.N+uint64(round), frame),
+					published(inc, 1<<60, frame), published(fmt.Sprintf("%032x", round), at.N+1, frame), published(inc, at.N+1, "junk"),
 				} {
 					if err := c.Client().Publish(ctx, m.Channel, payload).Err(); err != nil {
 						return err
@@ -94,6 +93,11 @@ func TestAStrangerOnTheChannelsHasNoEffectOnABusWithAKey(t *testing.T) {
 	}
 }
 
+// published is what the log's script makes of a frame.
+func published(incarnation string, n uint64, frame string) string {
+	return fmt.Sprintf("%s%016x%s%016x", incarnation, n, frame, n)
+}
+
 // What the log's own script appends once more stands in the log, and is passed over.
 func TestARecordedFrameThatIsAppendedOnceMoreHasNoEffectOnABusWithAKey(t *testing.T) {
 	t.Parallel()
@@ -108,7 +112,8 @@ func TestARecordedFrameThatIsAppendedOnceMoreHasNoEffectOnABusWithAKey(t *testin
 		for range 10 {
 			const again = `
 local last = redis.call('LRANGE', KEYS[2], -1, -1)[1]
-local payload = string.sub(last, 1, 32) .. string.format('%016x', redis.call('HINCRBY', KEYS[1], 'n', 1)) .. string.sub(last, 49)
+local place = string.format('%016x', redis.call('HINCRBY', KEYS[1], 'n', 1))
+local payload = string.sub(last, 1, 32) .. place .. string.sub(last, 49, -17) .. place
 redis.call('RPUSH', KEYS[2], payload)
 return redis.call('PUBLISH', ARGV[1], payload)`
 			if err := c.Client().Eval(ctx, again, []string{"{strata:bus}:log", "{strata:bus}:recent"}, "{strata:bus}:frames").Err(); err != nil {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -137,6 +138,40 @@ func TestAMessageOfAnotherShapeEndsTheSubscriptionOnly(t *testing.T) {
 			o.wantHeard(t, 1, "1", "2")
 			if !changed.Load() || o.b.bus.Stats().Subscriptions < 2 {
 				t.Errorf("a message was changed: %t; %d subscriptions", changed.Load(), o.b.bus.Stats().Subscriptions)
+			}
+		})
+	}
+}
+
+// Of what is changed on its way to a node nothing is applied: it is read from the log.
+func TestAFrameThatIsChangedOnItsWayIsHadAgain(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(message []byte) []byte{
+		"a key": func(message []byte) []byte { return bytes.Replace(message, []byte("key-1"), []byte("key-3"), 1) },
+		"its place": func(message []byte) []byte { // becomes the next one
+			end := bytes.Index(message, []byte("sB\x01"))
+			n, _ := strconv.ParseUint(string(message[end-16:end]), 16, 64)
+			copy(message[end-16:], fmt.Sprintf("%016x", n+1))
+			return message
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := newOutage(t, nil)
+			var changed atomic.Bool
+			o.proxy.Set(wire.Fault{Rewrite: func(int) func([]byte) []byte {
+				return func(piece []byte) []byte {
+					if bytes.Contains(piece, []byte("key-1")) && !changed.Swap(true) {
+						return change(piece)
+					}
+					return piece
+				}
+			}}, wire.ToClient)
+			o.a.announce(t, "key-1")
+			o.a.announce(t, "key-2")
+			o.wantHeard(t, 1, "key-1", "key-2")
+			if !changed.Load() {
+				t.Error("nothing was changed")
 			}
 		})
 	}

@@ -3,16 +3,16 @@ package redisbus
 import (
 	"context"
 	"fmt"
-	"strconv"
+	"strings"
 
 	"github.com/strata-cache/strata/internal/redisconn"
 	"github.com/strata-cache/strata/invalidation"
 )
 
-// riderScript is appendScript with an answer of one string: incarnation, n in hexadecimal, and why the frames were not kept.
+// riderScript is appendScript with an answer of one string: the position, its place once more, and why the frames were not kept.
 var riderScript = newScript(incarnationLua + appendLua + `
 local n = append(ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), 5, #ARGV)
-return incarnation .. string.format('%016x', n) .. unlogged
+return incarnation .. place(n) .. place(n) .. unlogged
 `)
 
 // Rider implements invalidation.Rideable. On a cluster nothing rides.
@@ -37,13 +37,14 @@ func (t *transport) Rider(ctx context.Context, frames [][]byte) (invalidation.Ri
 
 // Rode implements invalidation.Rideable.
 func (t *transport) Rode(reply []byte) (p invalidation.Position, err error) {
-	if len(reply) < positionSize || readIncarnation(&p, string(reply[:32])) != nil {
+	text := string(reply)
+	if len(text) < positionSize || readPosition(&p, text[:positionSize]) != nil {
 		return invalidation.Position{}, errPosition
 	}
-	if p.N, err = strconv.ParseUint(string(reply[32:positionSize]), 16, 64); err != nil {
+	unlogged, again := strings.CutPrefix(text[positionSize:], text[positionSize-placeSize:positionSize])
+	if !again {
 		return invalidation.Position{}, errPosition
 	}
-	unlogged := string(reply[positionSize:])
 	t.unlogged.Store(&unlogged)
 	return p, nil
 }

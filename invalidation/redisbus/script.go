@@ -26,6 +26,9 @@ end
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
 local repl = string.match(redis.call('INFO', 'replication'), 'master_replid:(%w+)')
 local incarnation = string.sub(redis.sha1hex(nonce .. '/' .. run .. '/' .. repl), 1, 32)
+local function place(n)
+  return string.format('%016x', n)
+end
 `
 
 // appendLua defines append, which gives the frames in ARGV from one index to another the next places in the log, keeps each in
@@ -55,7 +58,7 @@ local function append(channel, mostFrames, mostBytes, from, to)
   bytes = tonumber(bytes) or math.huge
   for i = from, to do
     n = n + 1
-    local payload = incarnation .. string.format('%016x', n) .. ARGV[i]
+    local payload = incarnation .. place(n) .. ARGV[i] .. place(n)
     while length and length > 0 and (length >= mostFrames or bytes + #payload > mostBytes) do
       local oldest = keep('LPOP')
       length = oldest and length - 1
@@ -78,16 +81,20 @@ end
 
 // appendScript appends ARGV[5…] to the log and publishes each with its position on the channel ARGV[2], keeping as many frames
 // and bytes as ARGV[3] and ARGV[4] say; ARGV[1] is the nonce of a log that does not exist yet. Without frames it only tells
-// the head. It returns incarnation and n, and why the frames were not kept, if so.
+// the head. It returns the position, n once more, and why the frames were not kept, if so.
 //
 // The channel is an argument and not a key: plain PUBLISH has no slot.
 var appendScript = newScript(incarnationLua + appendLua + `
 local n = append(ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), 5, #ARGV)
-return {incarnation, n, unlogged}
+return {incarnation .. place(n), n, unlogged}
 `)
 
-// positionSize is the length of the position in front of a published frame.
-const positionSize = 32 + 16
+// A position is an incarnation and a place, in hexadecimal. A place is told twice, so that one that was changed on its way is noticed: a
+// frame would count as another, and that one be lost. An incarnation need not be, as any other means a flush.
+const (
+	placeSize    = 16
+	positionSize = 32 + placeSize
+)
 
 // publish appends frames at the server that owns the log.
 func (t *transport) publish(ctx context.Context, frames [][]byte) (invalidation.Position, error) {
@@ -188,8 +195,7 @@ func readReply(answer any) (p invalidation.Position, unlogged string, err error)
 		text, okText := reply[0].(string)
 		n, okN := reply[1].(int64)
 		unlogged, okUnlogged := reply[2].(string)
-		if okText && okN && okUnlogged && n >= 0 && readIncarnation(&p, text) == nil {
-			p.N = uint64(n)
+		if okText && okN && okUnlogged && readPosition(&p, text) == nil && p.N == uint64(n) {
 			return p, unlogged, nil
 		}
 	}
@@ -200,13 +206,22 @@ var errPosition = errors.New("redisbus: a message without a position")
 
 // readPayload takes a published message apart.
 func readPayload(payload string) (p invalidation.Position, frame []byte, err error) {
-	if len(payload) <= positionSize || readIncarnation(&p, payload[:32]) != nil {
+	if len(payload) <= positionSize || readPosition(&p, payload[:positionSize]) != nil {
 		return invalidation.Position{}, nil, errPosition
 	}
-	if p.N, err = strconv.ParseUint(payload[32:positionSize], 16, 64); err != nil {
-		return invalidation.Position{}, nil, errPosition
+	// The first version told the place once. Of a frame behind which another place remains the checksum is wrong.
+	text := strings.TrimSuffix(payload[positionSize:], payload[positionSize-placeSize:positionSize])
+	return p, []byte(text), nil
+}
+
+func readPosition(p *invalidation.Position, text string) (err error) {
+	if len(text) != positionSize || readIncarnation(p, text[:positionSize-placeSize]) != nil {
+		return errPosition
 	}
-	return p, []byte(payload[positionSize:]), nil
+	if p.N, err = strconv.ParseUint(text[positionSize-placeSize:], 16, 64); err != nil {
+		return errPosition
+	}
+	return nil
 }
 
 func readIncarnation(p *invalidation.Position, text string) error {
