@@ -61,7 +61,7 @@
 //
 // Not guaranteed: that an announcement that failed is not in the log (its outcome is unknown: announce again until it is
 // acknowledged), that a message is heard once (a publisher may repeat it), and that a [Bus.Wake] is heard at all.
-// A suspended virtual machine stops the clock that deadlines are measured with.
+// Liveness is measured by a clock that stands still while the machine is suspended: the subscription is replaced the later.
 //
 // # Errors
 //

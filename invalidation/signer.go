@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/strata-cache/strata/internal/mono"
 )
 
 // signer signs what this node sends. It knows how far the log has come from the server's answers to this node alone, which no
@@ -120,6 +122,6 @@ func (b *Bus) send(ctx context.Context, frames [][]byte, at Position) (p Positio
 		return p, err == nil, err
 	}
 	b.signer.follow(p, began)
-	counts = p.Incarnation == base.Incarnation && p.N >= base.N+uint64(len(frames)) && time.Since(asked) <= signedFor
+	counts = p.Incarnation == base.Incarnation && p.N >= base.N+uint64(len(frames)) && !asked.IsZero() && mono.Now()-mono.Of(asked) <= signedFor
 	return p, counts, nil
 }

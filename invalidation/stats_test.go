@@ -12,12 +12,14 @@ import (
 func TestStatsTellOfTrustLagAndNodes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hub := membus.NewHub()
+		hub.Pause() // nothing comes back yet
 		a := startOn(t, newWired(hub), nil)
 		b := startOn(t, newWired(hub), nil)
 		other := invalidation.New(hub.Transport(), nil)
 		if st := a.bus.Stats(); st.TrustMargin != 0 || st.LeastTrustMargin != 0 {
 			t.Errorf("before any trust: %+v", st)
 		}
+		hub.Resume()
 		time.Sleep(3*bound + bound/10)
 		synctest.Wait()
 		// Heartbeats are a fifth of the bound apart and under way for no time: four fifths are left at least.

@@ -71,7 +71,7 @@ func (l listener[K, V]) Flush(reason string) {
 // Trust moves the trust deadline.
 func (l listener[K, V]) Trust(sent time.Time) {
 	l.c.guard.contiguous()
-	until := int64(mono.Now() - time.Since(sent) + l.c.opts.MaxStaleness)
+	until := int64(mono.Of(sent) + l.c.opts.MaxStaleness)
 	if weaken.Off(weaken.Trust) {
 		until = math.MaxInt64
 	}

@@ -61,6 +61,8 @@ const (
 	RefreshElection
 	// Guard: what a server that came back with older data may lack is not used.
 	Guard
+	// Suspend: the clock of all deadlines counts the time during which the machine was suspended.
+	Suspend
 
 	mechanisms // their number
 )
@@ -72,7 +74,7 @@ var names = [mechanisms]string{
 	SourceSettle: "source-settle", Renewal: "renewal", Repair: "repair", RepairBypass: "repair-bypass",
 	TagPosition: "tag-position", TagIncarnation: "tag-incarnation", TagMoment: "tag-moment",
 	SoftCAS: "soft-cas", RefreshElection: "refresh-election",
-	Guard: "guard",
+	Guard: "guard", Suspend: "suspend",
 }
 
 func (m Mechanism) String() string {
