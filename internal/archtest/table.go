@@ -42,7 +42,7 @@ const (
 
 var (
 	backendLeaf = []string{"backend", "backend/driver", "backend/record", "internal/..."}
-	busLeaf     = []string{"invalidation", "internal/..."}
+	busLeaf     = []string{"invalidation", "invalidation/internal/...", "internal/..."}
 )
 
 var rules = []rule{

@@ -3,8 +3,6 @@ package hazelcastbus
 import (
 	"context"
 	"time"
-
-	"github.com/strata-cache/strata/invalidation"
 )
 
 // hearPause is the pause after a failure of reading hints.
@@ -21,10 +19,7 @@ func (t *transport) hear(next int64) {
 		}
 		for _, e := range entries {
 			next = e.seq + 1
-			select {
-			case t.deliveries <- received{delivery: invalidation.Delivery{Kind: invalidation.Hint, Frame: e.raw}}:
-			default:
-			}
+			t.inbox.Hint(e.raw)
 		}
 	}
 }

@@ -39,7 +39,7 @@ func (p *pump) run() {
 		if err == nil {
 			pause = firstPause
 			p.known.note(p.last)
-			p.deliver(received{delivery: invalidation.Delivery{Kind: invalidation.Subscribed, Position: position(p.of, p.last.seq)}})
+			p.inbox.Deliver(invalidation.Delivery{Kind: invalidation.Subscribed, Position: position(p.of, p.last.seq)})
 			p.follow(ctx)
 			continue
 		}
@@ -48,7 +48,7 @@ func (p *pump) run() {
 		}
 		err = fmt.Errorf("hazelcastbus: subscribe: %w", err)
 		p.life.failed(err)
-		p.deliver(received{err: err})
+		p.inbox.Fail(err)
 		sleep(ctx, pause)
 		pause = min(2*pause, lastPause)
 	}
@@ -138,7 +138,7 @@ func (p *pump) follow(ctx context.Context) {
 		case err != nil:
 			// The position is kept: what this misses is still there afterwards, or shows as a gap. One lost connection is no news.
 			if least == 0 {
-				p.deliver(received{err: fmt.Errorf("hazelcastbus: receive: %w", err)})
+				p.inbox.Fail(fmt.Errorf("hazelcastbus: receive: %w", err))
 			}
 			sleep(ctx, pause)
 			pause, least = min(2*pause, lastPause), 0
@@ -191,7 +191,7 @@ func (p *pump) take(entries []entry) bool {
 		p.last = e
 		p.life.saw(of, e.seq)
 		p.known.note(e)
-		p.deliver(received{delivery: invalidation.Delivery{Kind: invalidation.Frame, Position: position(p.of, e.seq), Frame: frame}})
+		p.inbox.Deliver(invalidation.Delivery{Kind: invalidation.Frame, Position: position(p.of, e.seq), Frame: frame})
 	}
 	return true
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/strata-cache/strata/internal/hazelcastconn"
 	"github.com/strata-cache/strata/invalidation"
+	"github.com/strata-cache/strata/invalidation/internal/inbox"
 )
 
 // transport implements invalidation.Transport. Its pump reads the log, its ear the hints; what is published passes through the
@@ -18,7 +19,7 @@ type transport struct {
 	life  life
 	known known
 
-	deliveries chan received // from the pump and the ear to Receive
+	inbox inbox.Inbox // from the pump and the ear to Receive
 
 	ctx    context.Context // of the goroutines
 	cancel context.CancelFunc
@@ -32,19 +33,14 @@ type transport struct {
 	renew        context.CancelFunc
 }
 
-// received is a delivery, or why there is none.
-type received struct {
-	delivery invalidation.Delivery
-	err      error
-}
-
 // deliveryQueue is how many deliveries may wait for the bus. When it is full the pump stops reading; where the ring buffer then
 // no longer reaches back, there is a new subscription, which flushes. Nothing is dropped in silence, save hints.
 const deliveryQueue = 256
 
 func newTransport(conn *hazelcastconn.Conn, owned bool, n names) *transport {
-	t := &transport{conn: conn, owned: owned, names: n, deliveries: make(chan received, deliveryQueue)}
+	t := &transport{conn: conn, owned: owned, names: n}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
+	t.inbox = inbox.New(t.ctx, "hazelcastbus", deliveryQueue)
 	t.subscription, t.renew = context.WithCancel(t.ctx)
 	t.life.init()
 	t.work.Go((&pump{transport: t}).run) // Close ends it by t.cancel and joins it by t.work
@@ -122,22 +118,7 @@ func (t *transport) wrap(ctx context.Context, op string, err error) error {
 
 // Receive implements invalidation.Transport.
 func (t *transport) Receive(ctx context.Context) (invalidation.Delivery, error) {
-	select {
-	case r := <-t.deliveries:
-		return r.delivery, r.err
-	case <-ctx.Done():
-		return invalidation.Delivery{}, ctx.Err()
-	case <-t.ctx.Done():
-		return invalidation.Delivery{}, fmt.Errorf("hazelcastbus: receive: %w", invalidation.ErrClosed)
-	}
-}
-
-// deliver hands over, waiting for room.
-func (t *transport) deliver(r received) {
-	select {
-	case t.deliveries <- r:
-	case <-t.ctx.Done():
-	}
+	return t.inbox.Receive(ctx)
 }
 
 // Reconnect implements invalidation.Transport.

@@ -177,16 +177,22 @@ func (g *gate) release() {
 	}
 }
 
+// published is the outcome of a Publish.
+type published struct {
+	at  invalidation.Position
+	err error
+}
+
 // publishing publishes a frame while the test goes on.
-func publishing(tr *transport, frames ...string) <-chan received {
-	result := make(chan received, 1)
+func publishing(tr *transport, frames ...string) <-chan published {
+	result := make(chan published, 1)
 	bytes := make([][]byte, len(frames))
 	for i, frame := range frames {
 		bytes[i] = []byte(frame)
 	}
 	go func() { // ends with Publish, which is bounded
 		p, err := tr.Publish(context.Background(), bytes)
-		result <- received{invalidation.Delivery{Position: p}, err}
+		result <- published{p, err}
 	}()
 	return result
 }

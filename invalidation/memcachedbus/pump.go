@@ -42,7 +42,7 @@ func (p *pump) run() {
 			err = p.take(s)
 		}
 		if err != nil && p.ctx.Err() == nil {
-			p.deliver(received{err: err})
+			p.inbox.Fail(err)
 			pause = min(2*pause, max(lastPause, p.poll))
 		} else {
 			pause = p.poll
@@ -66,9 +66,9 @@ func (p *pump) take(s *sight) error {
 	}
 	for _, frame := range frames {
 		p.at++
-		p.deliver(received{delivery: invalidation.Delivery{
+		p.inbox.Deliver(invalidation.Delivery{
 			Kind: invalidation.Frame, Position: invalidation.Position{Incarnation: p.of, N: p.at}, Frame: frame,
-		}})
+		})
 	}
 	p.hear(s.hints)
 	return nil
@@ -77,7 +77,7 @@ func (p *pump) take(s *sight) error {
 // subscribe begins anew at the head of a log.
 func (p *pump) subscribe(l *log) {
 	p.of, p.at = l.of, l.head
-	p.deliver(received{delivery: invalidation.Delivery{Kind: invalidation.Subscribed, Position: l.position()}})
+	p.inbox.Deliver(invalidation.Delivery{Kind: invalidation.Subscribed, Position: l.position()})
 }
 
 // hear delivers hints that were not there before, as long as there is room.
@@ -97,18 +97,7 @@ func (p *pump) hear(h *hints) {
 		if h.last-uint64(len(h.frames)-1-i) <= p.hint {
 			continue
 		}
-		select {
-		case p.deliveries <- received{delivery: invalidation.Delivery{Kind: invalidation.Hint, Frame: frame}}:
-		default:
-		}
+		p.inbox.Hint(frame)
 	}
 	p.hint = h.last
-}
-
-// deliver hands over, waiting for room.
-func (p *pump) deliver(r received) {
-	select {
-	case p.deliveries <- r:
-	case <-p.ctx.Done():
-	}
 }

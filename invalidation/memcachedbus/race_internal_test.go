@@ -31,8 +31,8 @@ func TestASlowPublisherComesAfterTheOthers(t *testing.T) {
 			}
 			g.release()
 			r := <-result
-			if r.err != nil || r.delivery.Position.N != at.N+uint64(len(want)+len(frames)) {
-				t.Fatalf("Publish: %v, %v; want the position after %d others", r.delivery.Position, r.err, len(want))
+			if r.err != nil || r.at.N != at.N+uint64(len(want)+len(frames)) {
+				t.Fatalf("Publish: %v, %v; want the position after %d others", r.at, r.err, len(want))
 			}
 			for _, tr := range []*transport{slow, fast} {
 				wantFrames(t, tr, at, append(want, frames...)...)
@@ -54,7 +54,7 @@ func TestAPublisherThatDiesBetweenItsRequestsLeavesNoHole(t *testing.T) {
 		<-g.held
 		g.Cut()
 		if r := <-result; !errors.Is(r.err, invalidation.ErrUnavailable) {
-			t.Errorf("Publish: %v, %v", r.delivery.Position, r.err)
+			t.Errorf("Publish: %v, %v", r.at, r.err)
 		}
 		g.release()
 		publish(t, other, "other")
@@ -77,7 +77,7 @@ func TestALatePublishIsOneOrNone(t *testing.T) {
 			result := publishing(late, "late")
 			<-g.held
 			if r := <-result; !errors.Is(r.err, invalidation.ErrUnavailable) {
-				t.Fatalf("Publish: %v, %v", r.delivery.Position, r.err)
+				t.Fatalf("Publish: %v, %v", r.at, r.err)
 			}
 			want := "late"
 			if others {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/strata-cache/strata/internal/memcachedconn"
 	"github.com/strata-cache/strata/invalidation"
+	"github.com/strata-cache/strata/invalidation/internal/inbox"
 )
 
 // transport implements invalidation.Transport. Its pump looks at the log now and then; who publishes looks, too, and hands over
@@ -30,19 +31,13 @@ type transport struct {
 	news    chan struct{} // there is one; capacity 1
 	renewed atomic.Bool   // Reconnect was called
 
-	deliveries chan received // from the pump to Receive
+	inbox inbox.Inbox // from the pump to Receive
 
 	ctx    context.Context // of everything
 	cancel context.CancelFunc
 	work   sync.WaitGroup // pump
 	once   sync.Once
 	err    error
-}
-
-// received is a delivery, or why there is none.
-type received struct {
-	delivery invalidation.Delivery
-	err      error
 }
 
 // deliveryQueue is how many deliveries may wait for the bus. When it is full the pump stops; what the log no longer has when it
@@ -52,10 +47,11 @@ const deliveryQueue = 256
 func newTransport(pool *memcachedconn.Pool, owned bool, o *Options) *transport {
 	t := &transport{
 		pool: pool, owned: owned, names: o.names(), poll: o.Poll,
-		turn: make(chan struct{}, 1), news: make(chan struct{}, 1), deliveries: make(chan received, deliveryQueue),
+		turn: make(chan struct{}, 1), news: make(chan struct{}, 1),
 	}
 	t.owner = pool.Pick(t.names.log)
 	t.ctx, t.cancel = context.WithCancel(context.Background())
+	t.inbox = inbox.New(t.ctx, "memcachedbus", deliveryQueue)
 	t.work.Go((&pump{transport: t}).run) // Close ends it by t.cancel and joins it by t.work
 	return t
 }
@@ -160,14 +156,7 @@ func (t *transport) newest() *sight {
 
 // Receive implements invalidation.Transport.
 func (t *transport) Receive(ctx context.Context) (invalidation.Delivery, error) {
-	select {
-	case r := <-t.deliveries:
-		return r.delivery, r.err
-	case <-ctx.Done():
-		return invalidation.Delivery{}, ctx.Err()
-	case <-t.ctx.Done():
-		return invalidation.Delivery{}, fmt.Errorf("memcachedbus: receive: %w", invalidation.ErrClosed)
-	}
+	return t.inbox.Receive(ctx)
 }
 
 // Reconnect implements invalidation.Transport. Connections need no replacement here: one that does not answer in time is given

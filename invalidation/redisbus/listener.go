@@ -74,7 +74,7 @@ func (l *listener) hear(timeout time.Duration) error {
 	case kind == invalidation.Frame:
 		l.last = p // as it says: what a stranger publishes may say anything, and is for the bus to judge
 	}
-	l.t.deliver(received{delivery: invalidation.Delivery{Kind: kind, Position: p, Frame: frame}})
+	l.t.inbox.Deliver(invalidation.Delivery{Kind: kind, Position: p, Frame: frame})
 	return nil
 }
 

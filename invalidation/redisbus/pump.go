@@ -32,7 +32,7 @@ func (t *transport) pump() {
 			pause = firstPause
 			continue // tell nobody: the next Subscribed says it all, and only if that fails there is an error to report
 		}
-		t.deliver(received{err: fmt.Errorf("redisbus: subscribe: %w", err)})
+		t.inbox.Fail(fmt.Errorf("redisbus: subscribe: %w", err))
 		timer := time.NewTimer(pause)
 		select {
 		case <-timer.C:
@@ -40,14 +40,6 @@ func (t *transport) pump() {
 		}
 		timer.Stop()
 		pause = min(2*pause, lastPause)
-	}
-}
-
-// deliver hands over, waiting for room.
-func (t *transport) deliver(r received) {
-	select {
-	case t.deliveries <- r:
-	case <-t.ctx.Done():
 	}
 }
 
@@ -60,7 +52,7 @@ func (t *transport) subscription() (subscribed bool, err error) {
 	}
 	defer func() { t.hangUp(l) }()
 	l.last = head
-	t.deliver(received{delivery: invalidation.Delivery{Kind: invalidation.Subscribed, Position: head}})
+	t.inbox.Deliver(invalidation.Delivery{Kind: invalidation.Subscribed, Position: head})
 	for {
 		// Without a timeout: one that fires within a message leaves the rest of it in the connection, to be taken for the
 		// next. Silence is noticed by the bus, from its heartbeats, and ended by Reconnect.
@@ -118,7 +110,7 @@ func (t *transport) succeed(old *listener) (*listener, error) {
 	next.last = old.last
 	if old.last.Incarnation != head.Incarnation {
 		next.last = head
-		t.deliver(received{delivery: invalidation.Delivery{Kind: invalidation.Subscribed, Position: head}})
+		t.inbox.Deliver(invalidation.Delivery{Kind: invalidation.Subscribed, Position: head})
 	}
 	t.hangUp(old)
 	return next, nil

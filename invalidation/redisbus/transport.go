@@ -9,6 +9,7 @@ import (
 
 	"github.com/strata-cache/strata/internal/redisconn"
 	"github.com/strata-cache/strata/invalidation"
+	"github.com/strata-cache/strata/invalidation/internal/inbox"
 )
 
 // transport implements invalidation.Transport. Its pump reads the subscription; everything else passes through the client.
@@ -20,7 +21,7 @@ type transport struct {
 
 	unlogged atomic.Pointer[string] // why what was published last was not kept; "" if it was
 
-	deliveries chan received // from the pump to Receive
+	inbox inbox.Inbox // from the pump to Receive
 
 	// mu guards what follows.
 	mu        sync.Mutex
@@ -34,15 +35,10 @@ type transport struct {
 	err     error
 }
 
-// received is a delivery, or why there is none.
-type received struct {
-	delivery invalidation.Delivery
-	err      error
-}
-
 func newTransport(conn *redisconn.Conn, owned bool, o Options) *transport {
-	t := &transport{conn: conn, owned: owned, names: o.names(conn), reach: o.reach(), deliveries: make(chan received, deliveryQueue), pumped: make(chan struct{})}
+	t := &transport{conn: conn, owned: owned, names: o.names(conn), reach: o.reach(), pumped: make(chan struct{})}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
+	t.inbox = inbox.New(t.ctx, "redisbus", deliveryQueue)
 	go t.pump() // Close ends it by t.cancel and by ending its subscription, and joins it by t.pumped
 	return t
 }
@@ -81,14 +77,7 @@ func (t *transport) wrap(ctx context.Context, op string, err error) error {
 
 // Receive implements invalidation.Transport.
 func (t *transport) Receive(ctx context.Context) (invalidation.Delivery, error) {
-	select {
-	case r := <-t.deliveries:
-		return r.delivery, r.err
-	case <-ctx.Done():
-		return invalidation.Delivery{}, ctx.Err()
-	case <-t.ctx.Done():
-		return invalidation.Delivery{}, fmt.Errorf("redisbus: receive: %w", invalidation.ErrClosed)
-	}
+	return t.inbox.Receive(ctx)
 }
 
 // Reconnect implements invalidation.Transport. Closing a subscription that is about to dial would wait for the dial, and the
