@@ -10,6 +10,8 @@ import (
 
 	"github.com/strata-cache/strata/internal/server"
 	"github.com/strata-cache/strata/internal/servertest"
+
+	"github.com/strata-cache/strata/invalidation/internal/transporttest"
 )
 
 // The configuration in docs/hazelcast.md is one that members take, that is of this log, and that works.
@@ -26,9 +28,9 @@ func TestTheDocumentedConfigurationWorks(t *testing.T) {
 	}
 	srv := servertest.Hazelcast(t, &server.HazelcastOptions{Import: strings.Replace(text, ours, "capacity: 33", 1)})
 	a := open(t, srv.URL(), DefaultName)
-	at := subscribed(t, a)
-	publish(t, a, "one")
-	wantFrames(t, a, at, "one")
+	at := transporttest.Subscribed(t, a)
+	transporttest.Publish(t, a, "one")
+	transporttest.WantFrames(t, a, at, "one")
 	onLog(t, a, func(ctx context.Context, ring *hz.Ringbuffer) error {
 		capacity, err := ring.Capacity(ctx)
 		if capacity != 33 {

@@ -13,6 +13,7 @@ import (
 	"github.com/strata-cache/strata/internal/hazelcastconn"
 	"github.com/strata-cache/strata/internal/servertest"
 	"github.com/strata-cache/strata/invalidation"
+	"github.com/strata-cache/strata/invalidation/internal/transporttest"
 )
 
 // A ring buffer whose partition had no copy left is empty, and counts from 0; the map beside it may have survived.
@@ -20,19 +21,19 @@ func TestALogThatWasLostIsAnotherIncarnation(t *testing.T) {
 	t.Parallel()
 	srv, name := servertest.SharedHazelcast(t), servertest.Key(t)
 	a := open(t, srv.URL(), name)
-	at := subscribed(t, a)
+	at := transporttest.Subscribed(t, a)
 	b := open(t, srv.URL(), name)
-	subscribed(t, b)
+	transporttest.Subscribed(t, b)
 	for i := range 3 {
-		publish(t, a, fmt.Sprint(i))
+		transporttest.Publish(t, a, fmt.Sprint(i))
 	}
 	onLog(t, a, destroy)
-	p := publish(t, a, "after the loss")
+	p := transporttest.Publish(t, a, "after the loss")
 	if p.Incarnation == at.Incarnation {
 		t.Errorf("published at %v, in the incarnation of the lost log", p)
 	}
 	for _, tr := range []*transport{a, b} {
-		if head := anew(t, tr); head.Incarnation != p.Incarnation {
+		if head := transporttest.Anew(t, tr); head.Incarnation != p.Incarnation {
 			t.Errorf("subscribed at %v, want the incarnation of %v", head, p)
 		}
 	}
@@ -42,9 +43,9 @@ func TestALossIsNoticedThoughNobodyPublishes(t *testing.T) {
 	t.Parallel()
 	srv, name := servertest.SharedHazelcast(t), servertest.Key(t)
 	a := open(t, srv.URL(), name)
-	at := subscribed(t, a)
+	at := transporttest.Subscribed(t, a)
 	onLog(t, a, destroy)
-	if head := anew(t, a); head.Incarnation == at.Incarnation {
+	if head := transporttest.Anew(t, a); head.Incarnation == at.Incarnation {
 		t.Errorf("subscribed at %v, as before the loss", head)
 	}
 }
@@ -54,13 +55,13 @@ func TestALossIsNoticedByANodeThatKnewNothing(t *testing.T) {
 	t.Parallel()
 	srv, name := servertest.SharedHazelcast(t), servertest.Key(t)
 	a := dial(t, srv.URL(), name)
-	at := subscribed(t, a)
+	at := transporttest.Subscribed(t, a)
 	servertest.Require(t, a.Close())
 	b, err := hazelcastconn.Open(srv.URL(), nil)
 	servertest.Require(t, err)
 	defer b.Close()
 	onLog(t, &transport{conn: b, names: a.names}, destroy)
-	if head := subscribed(t, open(t, srv.URL(), name)); head.Incarnation == at.Incarnation {
+	if head := transporttest.Subscribed(t, open(t, srv.URL(), name)); head.Incarnation == at.Incarnation {
 		t.Errorf("subscribed at %v, as before the loss", head)
 	}
 }
@@ -71,11 +72,11 @@ func TestALossIsNoticedWithoutReading(t *testing.T) {
 	t.Parallel()
 	stalled := func(t *testing.T) (*transport, invalidation.Position) {
 		a := open(t, servertest.SharedHazelcast(t).URL(), servertest.Key(t))
-		at := subscribed(t, a)
+		at := transporttest.Subscribed(t, a)
 		for range deliveryQueue + 2*batch {
-			publish(t, a, "x")
+			transporttest.Publish(t, a, "x")
 		}
-		for deadline := time.Now().Add(patience); !a.inbox.Full(); runtime.Gosched() {
+		for deadline := time.Now().Add(transporttest.Patience); !a.inbox.Full(); runtime.Gosched() {
 			if time.Now().After(deadline) {
 				t.Fatal("the queue is never full")
 			}
@@ -85,7 +86,7 @@ func TestALossIsNoticedWithoutReading(t *testing.T) {
 	}
 	check := func(t *testing.T, a *transport, at invalidation.Position) {
 		t.Helper()
-		if head := anew(t, a); head.Incarnation == at.Incarnation {
+		if head := transporttest.Anew(t, a); head.Incarnation == at.Incarnation {
 			t.Errorf("subscribed at %v, as before the loss", head)
 		}
 	}
@@ -120,24 +121,24 @@ func TestAReaderThatWasCutOff(t *testing.T) {
 	// A cut shorter than the ring buffer's reach costs nothing.
 	t.Run("reads what it missed", func(t *testing.T) {
 		b := open(t, member.url, "missed")
-		subscribed(t, b)
+		transporttest.Subscribed(t, b)
 		member.cutOff()
 		a := open(t, member.url, "missed")
-		at := subscribed(t, a)
+		at := transporttest.Subscribed(t, a)
 		var frames []string
 		for i := range 40 {
 			frames = append(frames, fmt.Sprint("missed ", i))
-			publish(t, a, frames[i])
+			transporttest.Publish(t, a, frames[i])
 		}
-		wantFrames(t, b, at, frames...)
+		transporttest.WantFrames(t, b, at, frames...)
 	})
 
 	// The publisher that makes the log grow again noticed nothing, so all that tells is the entry that was read last.
 	t.Run("does not take a log that fell back and grew again for the same", func(t *testing.T) {
 		b := open(t, member.url, "grown")
-		at := subscribed(t, b)
-		publish(t, b, "one")
-		at = wantFrames(t, b, at, "one")
+		at := transporttest.Subscribed(t, b)
+		transporttest.Publish(t, b, "one")
+		at = transporttest.WantFrames(t, b, at, "one")
 		member.cutOff()
 		conn, err := hazelcastconn.Open(member.url, nil)
 		servertest.Require(t, err)
@@ -152,7 +153,7 @@ func TestAReaderThatWasCutOff(t *testing.T) {
 			}
 			return nil
 		})
-		if d := receive(t, b); d.Kind != invalidation.Subscribed || d.Position.Incarnation == at.Incarnation {
+		if d := transporttest.Receive(t, b); d.Kind != invalidation.Subscribed || d.Position.Incarnation == at.Incarnation {
 			t.Errorf("got kind %d %q at %v after %v, want Subscribed in another incarnation", d.Kind, d.Frame, d.Position, at)
 		}
 	})
@@ -163,16 +164,16 @@ func TestAFrameOfAnotherIncarnationBeginsANewSubscription(t *testing.T) {
 	t.Parallel()
 	srv, name := servertest.SharedHazelcast(t), servertest.Key(t)
 	a := open(t, srv.URL(), name)
-	at := subscribed(t, a)
+	at := transporttest.Subscribed(t, a)
 	onLog(t, a, func(ctx context.Context, ring *hz.Ringbuffer) error {
 		_, err := ring.Add(ctx, newItem(invalidation.Incarnation{1}, []byte("late")), hz.OverflowPolicyOverwrite)
 		return err
 	})
-	if head := subscribed(t, a); head != (invalidation.Position{Incarnation: at.Incarnation, N: at.N + 1}) {
+	if head := transporttest.Subscribed(t, a); head != (invalidation.Position{Incarnation: at.Incarnation, N: at.N + 1}) {
 		t.Errorf("subscribed at %v, after %v", head, at)
 	}
 	b := open(t, srv.URL(), name) // the last it finds is that frame
-	if head := subscribed(t, b); head.Incarnation != at.Incarnation {
+	if head := transporttest.Subscribed(t, b); head.Incarnation != at.Incarnation {
 		t.Errorf("a later node subscribed at %v, want the incarnation of %v", head, at)
 	}
 }
@@ -180,26 +181,26 @@ func TestAFrameOfAnotherIncarnationBeginsANewSubscription(t *testing.T) {
 func TestWhatOthersPutIntoTheLogIsHandedOnAsUnreadable(t *testing.T) {
 	t.Parallel()
 	a := open(t, servertest.SharedHazelcast(t).URL(), servertest.Key(t))
-	at := subscribed(t, a)
+	at := transporttest.Subscribed(t, a)
 	junk := []any{[]byte("junk"), "a string", int64(7), []byte{}}
 	onLog(t, a, func(ctx context.Context, ring *hz.Ringbuffer) error {
 		_, err := ring.AddAll(ctx, hz.OverflowPolicyOverwrite, junk...)
 		return err
 	})
-	at = wantFrames(t, a, at, "junk", "", "", "")
-	publish(t, a, "ours")
-	wantFrames(t, a, at, "ours")
+	at = transporttest.WantFrames(t, a, at, "junk", "", "", "")
+	transporttest.Publish(t, a, "ours")
+	transporttest.WantFrames(t, a, at, "ours")
 }
 
 func TestAFullRestartIsAnotherIncarnation(t *testing.T) {
 	t.Parallel()
 	srv := servertest.Hazelcast(t)
 	a := open(t, srv.URL(), "restart")
-	at := subscribed(t, a)
+	at := transporttest.Subscribed(t, a)
 	b := open(t, srv.URL(), "restart")
-	subscribed(t, b)
+	transporttest.Subscribed(t, b)
 	for i := range 3 {
-		publish(t, a, fmt.Sprint(i))
+		transporttest.Publish(t, a, fmt.Sprint(i))
 	}
 	servertest.Require(t, srv.Kill())
 
@@ -212,12 +213,12 @@ func TestAFullRestartIsAnotherIncarnation(t *testing.T) {
 		t.Errorf("Publish without a server took %v", took)
 	}
 	servertest.Require(t, srv.Restart(t.Context()))
-	p := publish(t, a, "after the restart")
+	p := transporttest.Publish(t, a, "after the restart")
 	if p.Incarnation == at.Incarnation {
 		t.Errorf("published at %v, as before the restart", p)
 	}
 	for _, tr := range []*transport{a, b} {
-		for head := anew(t, tr); head.Incarnation != p.Incarnation; head = anew(t, tr) {
+		for head := transporttest.Anew(t, tr); head.Incarnation != p.Incarnation; head = transporttest.Anew(t, tr) {
 			if head.Incarnation == at.Incarnation {
 				t.Fatalf("subscribed at %v, as before the restart", head)
 			}

@@ -13,6 +13,7 @@ import (
 	"github.com/strata-cache/strata/internal/server"
 	"github.com/strata-cache/strata/internal/servertest"
 	"github.com/strata-cache/strata/invalidation"
+	"github.com/strata-cache/strata/invalidation/internal/transporttest"
 )
 
 func TestRingBuffersOfOtherCapacities(t *testing.T) {
@@ -41,9 +42,9 @@ func TestRingBuffersOfOtherCapacities(t *testing.T) {
 // awayForTooLong is a bus that does not keep up, which stops the reading; then the ring buffer goes on without it.
 func awayForTooLong(t *testing.T, url string) {
 	b := open(t, url, "away")
-	at := subscribed(t, b)
+	at := transporttest.Subscribed(t, b)
 	a := open(t, url, "away")
-	subscribed(t, a)
+	transporttest.Subscribed(t, a)
 	drained := make(chan struct{})
 	go func() { // so that a keeps up; ends with the Close of a
 		defer close(drained)
@@ -56,10 +57,10 @@ func awayForTooLong(t *testing.T, url string) {
 	t.Cleanup(func() { a.Close(); <-drained })
 	var last invalidation.Position
 	for i := range deliveryQueue + 2*batch + 30 {
-		last = publish(t, a, fmt.Sprint(i))
+		last = transporttest.Publish(t, a, fmt.Sprint(i))
 	}
 	for i := 0; ; i++ {
-		d := receive(t, b)
+		d := transporttest.Receive(t, b)
 		if d.Kind == invalidation.Subscribed {
 			if at = d.Position; i == 0 || at.Incarnation != last.Incarnation {
 				t.Errorf("subscribed at %v after %d frames", at, i)
@@ -72,17 +73,17 @@ func awayForTooLong(t *testing.T, url string) {
 	}
 	for at.N < last.N {
 		at.N++
-		if d := receive(t, b); d.Position != at {
+		if d := transporttest.Receive(t, b); d.Position != at {
 			t.Fatalf("got kind %d at %v, want a frame at %v", d.Kind, d.Position, at)
 		}
 	}
-	publish(t, a, "next")
-	wantFrames(t, b, at, "next")
+	transporttest.Publish(t, a, "next")
+	transporttest.WantFrames(t, b, at, "next")
 }
 
 func tooSmall(t *testing.T, url string) {
 	a := open(t, url, "small")
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), transporttest.Patience)
 	defer cancel()
 	for {
 		d, err := a.Receive(ctx)
@@ -112,7 +113,7 @@ func killed(t *testing.T, members []*server.Server) {
 			tr := newTransport(conn, false, (&Options{Name: fmt.Sprint("log-", k)}).names())
 			t.Cleanup(func() { tr.Close() })
 			all[k] = tr
-			if at[k] = subscribed(t, tr); i == 1 && at[k].N != 1 {
+			if at[k] = transporttest.Subscribed(t, tr); i == 1 && at[k].N != 1 {
 				t.Fatalf("subscribed at %v, want the first entry", at[k])
 			}
 		}
@@ -122,12 +123,12 @@ func killed(t *testing.T, members []*server.Server) {
 	follow := func(what string) {
 		t.Helper()
 		for k := range logs {
-			p := publish(t, writers[k], what)
+			p := transporttest.Publish(t, writers[k], what)
 			if p.Incarnation != at[k].Incarnation {
 				t.Fatalf("log %d, %s: published at %v, after %v", k, what, p, at[k])
 			}
 			for at[k].N < p.N {
-				d := receive(t, readers[k])
+				d := transporttest.Receive(t, readers[k])
 				if at[k].N++; d.Position != at[k] {
 					t.Fatalf("log %d, %s: got kind %d at %v, want a frame at %v", k, what, d.Kind, d.Position, at[k])
 				}
@@ -150,7 +151,7 @@ func TestAHungMemberBlocksNobody(t *testing.T) {
 	t.Parallel()
 	srv := servertest.Hazelcast(t)
 	a := dial(t, srv.URL()+"&timeout=500ms", "hung")
-	subscribed(t, a)
+	transporttest.Subscribed(t, a)
 	servertest.Require(t, srv.Pause())
 	defer func() { servertest.Require(t, srv.Resume()) }()
 	within := func(what string, most time.Duration, do func()) {
@@ -193,13 +194,13 @@ func TestAHungMemberBlocksNobody(t *testing.T) {
 // Not parallel: it counts goroutines.
 func TestWaitsThatAreAbandonedLeaveNothingBehind(t *testing.T) {
 	a := open(t, servertest.SharedHazelcast(t).URL(), servertest.Key(t))
-	subscribed(t, a)
+	transporttest.Subscribed(t, a)
 	before := runtime.NumGoroutine()
 	for range 100 {
 		a.Reconnect()
-		subscribed(t, a)
+		transporttest.Subscribed(t, a)
 	}
-	for deadline := time.Now().Add(patience); runtime.NumGoroutine() > before+5; {
+	for deadline := time.Now().Add(transporttest.Patience); runtime.NumGoroutine() > before+5; {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d goroutines, %d before", runtime.NumGoroutine(), before)
 		}

@@ -10,16 +10,17 @@ import (
 
 	"github.com/strata-cache/strata/internal/servertest"
 	"github.com/strata-cache/strata/invalidation"
+	"github.com/strata-cache/strata/invalidation/internal/transporttest"
 )
 
 func TestReplay(t *testing.T) {
 	t.Parallel()
 	srv, name := servertest.SharedHazelcast(t), servertest.Key(t)
 	a := open(t, srv.URL(), name)
-	at := subscribed(t, a)
+	at := transporttest.Subscribed(t, a)
 	const n = 3 * batch
 	for i := range n {
-		publish(t, a, fmt.Sprint(i))
+		transporttest.Publish(t, a, fmt.Sprint(i))
 	}
 	all := func(t *testing.T, after, through uint64) {
 		t.Helper()
@@ -57,7 +58,7 @@ func TestReplay(t *testing.T) {
 		_, err := ring.Add(ctx, newItem(invalidation.Incarnation{1}, []byte("late")), hz.OverflowPolicyOverwrite)
 		return err
 	})
-	publish(t, a, "after it")
+	transporttest.Publish(t, a, "after it")
 	gone(t, at, at.N+n+2)
 
 	onLog(t, a, destroy)
@@ -70,12 +71,12 @@ func TestAReplayBehindAnotherEntryIsGone(t *testing.T) {
 	t.Parallel()
 	srv, name := servertest.SharedHazelcast(t), servertest.Key(t)
 	a := open(t, srv.URL(), name)
-	at := subscribed(t, a)
-	publish(t, a, "last")
-	publish(t, a, "next")
+	at := transporttest.Subscribed(t, a)
+	transporttest.Publish(t, a, "last")
+	transporttest.Publish(t, a, "next")
 	after := invalidation.Position{Incarnation: at.Incarnation, N: at.N + 1}
 	for range 2 {
-		receive(t, a)
+		transporttest.Receive(t, a)
 	}
 	if frames, err := a.Replay(t.Context(), after, at.N+2); err != nil || len(frames) != 1 {
 		t.Fatalf("%d frames, %v", len(frames), err)
@@ -89,14 +90,14 @@ func TestAReplayBehindAnotherEntryIsGone(t *testing.T) {
 // overwritten is run on a member whose ring buffers hold 20 entries.
 func overwritten(t *testing.T, url string) {
 	a := open(t, url, "replay")
-	at := subscribed(t, a)
+	at := transporttest.Subscribed(t, a)
 	for i := range 19 { // with the entry that opened it, as many as it holds
-		publish(t, a, fmt.Sprint(i))
+		transporttest.Publish(t, a, fmt.Sprint(i))
 	}
 	if frames, err := a.Replay(t.Context(), at, at.N+19); err != nil || len(frames) != 19 {
 		t.Errorf("%d frames, %v", len(frames), err)
 	}
-	publish(t, a, "one more")
+	transporttest.Publish(t, a, "one more")
 	if _, err := a.Replay(t.Context(), at, at.N+20); !errors.Is(err, invalidation.ErrGone) {
 		t.Errorf("%v, want ErrGone", err)
 	}

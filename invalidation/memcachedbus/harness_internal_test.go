@@ -3,7 +3,6 @@ package memcachedbus
 import (
 	"bytes"
 	"context"
-	"errors"
 	"strings"
 	"sync"
 	"testing"
@@ -15,8 +14,6 @@ import (
 	"github.com/strata-cache/strata/internal/servertest"
 	"github.com/strata-cache/strata/invalidation"
 )
-
-const patience = 30 * time.Second
 
 // onPort is the URL of the server behind a proxy.
 func onPort(addr string) string { return "memcached://" + addr }
@@ -40,67 +37,6 @@ func open(t *testing.T, url string, o Options) *transport {
 func shared(t *testing.T) (url string, o Options) {
 	t.Helper()
 	return servertest.SharedMemcached(t).URL(), Options{Name: servertest.Key(t)}
-}
-
-// receive returns the next delivery that is no error; the server may be away for a while.
-func receive(t *testing.T, tr *transport) invalidation.Delivery {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	for {
-		d, err := tr.Receive(ctx)
-		if err == nil {
-			return d
-		}
-		if !errors.Is(err, invalidation.ErrUnavailable) {
-			t.Fatalf("Receive: %v", err)
-		}
-	}
-}
-
-func subscribed(t *testing.T, tr *transport) invalidation.Position {
-	t.Helper()
-	d := receive(t, tr)
-	if d.Kind != invalidation.Subscribed {
-		t.Fatalf("got %+v, want Subscribed", d)
-	}
-	return d.Position
-}
-
-// wantFrames receives frames that follow each other, after a position.
-func wantFrames(t *testing.T, tr *transport, after invalidation.Position, frames ...string) invalidation.Position {
-	t.Helper()
-	for _, want := range frames {
-		after.N++
-		if d := receive(t, tr); d.Kind != invalidation.Frame || d.Position != after || string(d.Frame) != want {
-			t.Fatalf("got kind %d %.40q at %v, want frame %.40q at %v", d.Kind, d.Frame, d.Position, want, after)
-		}
-	}
-	return after
-}
-
-// anew receives until there is a new subscription, and returns its head.
-func anew(t *testing.T, tr *transport) invalidation.Position {
-	t.Helper()
-	for {
-		if d := receive(t, tr); d.Kind == invalidation.Subscribed {
-			return d.Position
-		}
-	}
-}
-
-// publish appends a frame, again until somebody says that it is there.
-func publish(t *testing.T, tr *transport, frame string) invalidation.Position {
-	t.Helper()
-	for deadline := time.Now().Add(patience); ; {
-		p, err := tr.Publish(t.Context(), [][]byte{[]byte(frame)})
-		if err == nil {
-			return p
-		}
-		if !errors.Is(err, invalidation.ErrUnavailable) || time.Now().After(deadline) {
-			t.Fatalf("Publish: %v", err)
-		}
-	}
 }
 
 // stored returns what the server holds.

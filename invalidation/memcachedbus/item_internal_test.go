@@ -11,6 +11,7 @@ import (
 
 	"github.com/strata-cache/strata/internal/memcachedconn"
 	"github.com/strata-cache/strata/invalidation"
+	"github.com/strata-cache/strata/invalidation/internal/transporttest"
 )
 
 func sampleLog() *log {
@@ -77,18 +78,18 @@ func TestAnUnreadableLogIsAnotherIncarnation(t *testing.T) {
 	t.Parallel()
 	url, o := shared(t)
 	a, b := open(t, url, o), open(t, url, o)
-	at := subscribed(t, a)
-	subscribed(t, b)
-	publish(t, a, "before")
+	at := transporttest.Subscribed(t, a)
+	transporttest.Subscribed(t, b)
+	transporttest.Publish(t, a, "before")
 	onServer(t, a, a.names.log, func(s *memcachedconn.Session, key string) error {
 		return s.Client().Set(&memcache.Item{Key: key, Value: []byte("junk")})
 	})
-	headA, headB := anew(t, a), anew(t, b)
+	headA, headB := transporttest.Anew(t, a), transporttest.Anew(t, b)
 	if headA != headB || headA.Incarnation == at.Incarnation {
 		t.Errorf("subscribed at %v and %v, after %v", headA, headB, at)
 	}
-	publish(t, a, "after")
-	wantFrames(t, b, headB, "after")
+	transporttest.Publish(t, a, "after")
+	transporttest.WantFrames(t, b, headB, "after")
 }
 
 // Hints that cannot be read are no reason to have none.
@@ -96,14 +97,14 @@ func TestUnreadableHintsAreReplaced(t *testing.T) {
 	t.Parallel()
 	url, o := shared(t)
 	a := open(t, url, o)
-	subscribed(t, a)
+	transporttest.Subscribed(t, a)
 	onServer(t, a, a.names.hints, func(s *memcachedconn.Session, key string) error {
 		return s.Client().Set(&memcache.Item{Key: key, Value: []byte("junk")})
 	})
 	if err := a.Hint(t.Context(), []byte("look")); err != nil {
 		t.Fatal(err)
 	}
-	if d := receive(t, a); d.Kind != invalidation.Hint || string(d.Frame) != "look" {
+	if d := transporttest.Receive(t, a); d.Kind != invalidation.Hint || string(d.Frame) != "look" {
 		t.Errorf("got %+v", d)
 	}
 	if err := a.Hint(t.Context(), make([]byte, hintsBytes)); !errors.Is(err, invalidation.ErrTooLarge) {
@@ -116,7 +117,7 @@ func TestALogOfAnotherVersionIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	url, o := shared(t)
 	a := open(t, url, o)
-	subscribed(t, a)
+	transporttest.Subscribed(t, a)
 	newer := seal([]byte{itemVersion + 1, 1, 2, 3})
 	onServer(t, a, a.names.log, func(s *memcachedconn.Session, key string) error {
 		return s.Client().Set(&memcache.Item{Key: key, Value: newer})

@@ -13,6 +13,7 @@ import (
 	"github.com/strata-cache/strata/internal/server"
 	"github.com/strata-cache/strata/internal/servertest"
 	"github.com/strata-cache/strata/invalidation"
+	"github.com/strata-cache/strata/invalidation/internal/transporttest"
 )
 
 // Whatever makes the server forget is another incarnation for everybody, and what has not is none.
@@ -47,19 +48,19 @@ func TestWhatIsAnotherIncarnation(t *testing.T) {
 			t.Parallel()
 			srv := servertest.Memcached(t, &server.MemcachedOptions{WarmRestart: true})
 			nodes := []*transport{open(t, srv.URL(), Options{}), open(t, srv.URL(), Options{})}
-			at := subscribed(t, nodes[0])
-			subscribed(t, nodes[1])
+			at := transporttest.Subscribed(t, nodes[0])
+			transporttest.Subscribed(t, nodes[1])
 			for i := range 3 {
-				publish(t, nodes[0], fmt.Sprint(i))
+				transporttest.Publish(t, nodes[0], fmt.Sprint(i))
 			}
 			c.happens(t, srv, dialUntil(t, srv.URL()+"?timeout=300ms"))
-			p := publish(t, nodes[0], "after")
+			p := transporttest.Publish(t, nodes[0], "after")
 			if (p.Incarnation != at.Incarnation) != c.another {
 				t.Errorf("published at %v, after %v", p, at)
 			}
 			for i, tr := range nodes {
 				subscribed := false
-				for d := receive(t, tr); ; d = receive(t, tr) {
+				for d := transporttest.Receive(t, tr); ; d = transporttest.Receive(t, tr) {
 					subscribed = subscribed || d.Kind == invalidation.Subscribed
 					if d.Position == p {
 						break
@@ -77,7 +78,7 @@ func TestWhatIsAnotherIncarnation(t *testing.T) {
 func dialUntil(t *testing.T, url string) *transport {
 	t.Helper()
 	tr := open(t, url, Options{Poll: lazy})
-	subscribed(t, tr)
+	transporttest.Subscribed(t, tr)
 	return tr
 }
 
@@ -92,7 +93,7 @@ func TestABlackholeCostsNoFlush(t *testing.T) {
 			servertest.Require(t, err)
 			defer p.Close()
 			cut, other := open(t, onPort(p.Addr())+"?timeout=200ms", Options{}), open(t, srv.URL(), Options{})
-			at := subscribed(t, cut)
+			at := transporttest.Subscribed(t, cut)
 			p.Set(wire.Fault{Blackhole: true}, d)
 			began := time.Now()
 			if _, err := cut.Publish(t.Context(), [][]byte{[]byte("cut")}); !errors.Is(err, invalidation.ErrUnavailable) {
@@ -107,12 +108,12 @@ func TestABlackholeCostsNoFlush(t *testing.T) {
 			var want []string
 			for i := range 30 {
 				want = append(want, fmt.Sprint(i))
-				publish(t, other, want[i])
+				transporttest.Publish(t, other, want[i])
 			}
 			servertest.Require(t, p.Heal())
 			var got []string
 			for len(got) == 0 || got[len(got)-1] != want[len(want)-1] {
-				d := receive(t, cut)
+				d := transporttest.Receive(t, cut)
 				if at.N++; d.Position != at {
 					t.Fatalf("got %+v, want a frame at %v", d, at)
 				}
@@ -132,7 +133,7 @@ func TestTheCostInCommands(t *testing.T) {
 	t.Parallel()
 	srv := servertest.Memcached(t)
 	tr := open(t, srv.URL(), Options{Poll: lazy})
-	subscribed(t, tr)
+	transporttest.Subscribed(t, tr)
 	stats := func() (n [3]int) {
 		onServer(t, tr, "", func(s *memcachedconn.Session, _ string) error {
 			stats, err := s.Stats()

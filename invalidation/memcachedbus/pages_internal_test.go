@@ -8,6 +8,7 @@ import (
 
 	"github.com/strata-cache/strata/internal/memcachedconn"
 	"github.com/strata-cache/strata/invalidation"
+	"github.com/strata-cache/strata/invalidation/internal/transporttest"
 )
 
 // lazy is a node that never looks by itself, but once.
@@ -19,7 +20,7 @@ func fill(t *testing.T, tr *transport, pages int) (frames []string) {
 	for len(stored(t, tr).log.pages) < pages {
 		frame := fmt.Sprintf("%d %s", len(frames), large(".")[:recentBytes/3])
 		frames = append(frames, frame)
-		publish(t, tr, frame)
+		transporttest.Publish(t, tr, frame)
 	}
 	return frames
 }
@@ -29,10 +30,10 @@ func TestWhoWasAwayReadsThePages(t *testing.T) {
 	url, o := shared(t)
 	o.Poll = lazy
 	away, a := open(t, url, o), open(t, url, Options{Name: o.Name})
-	at := subscribed(t, away)
+	at := transporttest.Subscribed(t, away)
 	frames := fill(t, a, pagesAtOnce+3)
-	publish(t, away, "back") // publishing looks, too
-	wantFrames(t, away, at, append(frames, "back")...)
+	transporttest.Publish(t, away, "back") // publishing looks, too
+	transporttest.WantFrames(t, away, at, append(frames, "back")...)
 
 	for from := range frames {
 		after := invalidation.Position{Incarnation: at.Incarnation, N: at.N + uint64(from)}
@@ -54,10 +55,10 @@ func TestAnEvictedPageIsGone(t *testing.T) {
 	url, o := shared(t)
 	o.Poll = lazy
 	away, a := open(t, url, o), open(t, url, Options{Name: o.Name})
-	at := subscribed(t, away)
-	subscribed(t, a)
+	at := transporttest.Subscribed(t, away)
+	transporttest.Subscribed(t, a)
 	frames := fill(t, a, 3)
-	wantFrames(t, a, at, frames...)
+	transporttest.WantFrames(t, a, at, frames...)
 	l := stored(t, a).log
 	onServer(t, a, a.pageKey(l.pages[1]), func(s *memcachedconn.Session, key string) error { return s.Client().Delete(key) })
 
@@ -70,11 +71,11 @@ func TestAnEvictedPageIsGone(t *testing.T) {
 			t.Errorf("replay through %d: %d frames, %v; want ErrGone", through, len(got), err)
 		}
 	}
-	p := publish(t, away, "back")
-	if head := subscribed(t, away); head != p {
+	p := transporttest.Publish(t, away, "back")
+	if head := transporttest.Subscribed(t, away); head != p {
 		t.Errorf("subscribed at %v, want %v", head, p)
 	}
-	if d := receive(t, a); d.Position != p { // has read the others before
+	if d := transporttest.Receive(t, a); d.Position != p { // has read the others before
 		t.Errorf("got %+v, want the frame at %v", d, p)
 	}
 }
@@ -83,14 +84,14 @@ func TestTheLogReachesAsFarBackAsItSays(t *testing.T) {
 	t.Parallel()
 	url, o := shared(t)
 	a := open(t, url, o)
-	at := subscribed(t, a)
+	at := transporttest.Subscribed(t, a)
 	fill(t, a, maxPages)
 	l := stored(t, a).log
 	if _, err := a.Replay(t.Context(), at, l.head); err != nil {
 		t.Errorf("with %d pages: %v", len(l.pages), err)
 	}
 	for stored(t, a).log.pages[0] == l.pages[0] {
-		publish(t, a, large(".")[:recentBytes/2])
+		transporttest.Publish(t, a, large(".")[:recentBytes/2])
 	}
 	after := stored(t, a).log
 	if len(after.pages) != maxPages {

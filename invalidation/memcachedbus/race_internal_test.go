@@ -9,6 +9,7 @@ import (
 
 	"github.com/strata-cache/strata/internal/servertest"
 	"github.com/strata-cache/strata/invalidation"
+	"github.com/strata-cache/strata/invalidation/internal/transporttest"
 )
 
 // A publisher that is slow between its two requests takes the position after those who were faster, whatever they did.
@@ -20,14 +21,14 @@ func TestASlowPublisherComesAfterTheOthers(t *testing.T) {
 			srv := servertest.Memcached(t)
 			g := newGate(t, srv)
 			slow, fast := open(t, onPort(g.Addr()), Options{}), open(t, srv.URL(), Options{})
-			at := subscribed(t, slow)
-			subscribed(t, fast)
+			at := transporttest.Subscribed(t, slow)
+			transporttest.Subscribed(t, fast)
 			g.hold()
 			result := publishing(slow, frames...)
 			<-g.held
 			want := []string{"1", large("2"), "3"}
 			for _, frame := range want {
-				publish(t, fast, frame)
+				transporttest.Publish(t, fast, frame)
 			}
 			g.release()
 			r := <-result
@@ -35,7 +36,7 @@ func TestASlowPublisherComesAfterTheOthers(t *testing.T) {
 				t.Fatalf("Publish: %v, %v; want the position after %d others", r.at, r.err, len(want))
 			}
 			for _, tr := range []*transport{slow, fast} {
-				wantFrames(t, tr, at, append(want, frames...)...)
+				transporttest.WantFrames(t, tr, at, append(want, frames...)...)
 			}
 		})
 	}
@@ -47,7 +48,7 @@ func TestAPublisherThatDiesBetweenItsRequestsLeavesNoHole(t *testing.T) {
 	srv := servertest.Memcached(t)
 	g := newGate(t, srv)
 	dying, other := open(t, onPort(g.Addr()), Options{}), open(t, srv.URL(), Options{})
-	at := subscribed(t, other)
+	at := transporttest.Subscribed(t, other)
 	for _, frames := range [][]string{{"never"}, {large("n"), large("e")}} {
 		g.hold()
 		result := publishing(dying, frames...)
@@ -57,8 +58,8 @@ func TestAPublisherThatDiesBetweenItsRequestsLeavesNoHole(t *testing.T) {
 			t.Errorf("Publish: %v, %v", r.at, r.err)
 		}
 		g.release()
-		publish(t, other, "other")
-		at = wantFrames(t, other, at, "other")
+		transporttest.Publish(t, other, "other")
+		at = transporttest.WantFrames(t, other, at, "other")
 	}
 }
 
@@ -71,8 +72,8 @@ func TestALatePublishIsOneOrNone(t *testing.T) {
 			name := Options{Name: fmt.Sprint(others)}
 			g := newGate(t, srv)
 			late, other := open(t, onPort(g.Addr())+"?timeout=300ms", name), open(t, srv.URL(), name)
-			subscribed(t, late)
-			at := subscribed(t, other)
+			transporttest.Subscribed(t, late)
+			at := transporttest.Subscribed(t, other)
 			g.hold()
 			result := publishing(late, "late")
 			<-g.held
@@ -82,12 +83,12 @@ func TestALatePublishIsOneOrNone(t *testing.T) {
 			want := "late"
 			if others {
 				want = "other"
-				publish(t, other, "other")
+				transporttest.Publish(t, other, "other")
 			}
 			g.release() // the proxy has read the request: the server gets it, though the connection has ended
-			at = wantFrames(t, other, at, want)
-			publish(t, other, "next")
-			wantFrames(t, other, at, "next")
+			at = transporttest.WantFrames(t, other, at, want)
+			transporttest.Publish(t, other, "next")
+			transporttest.WantFrames(t, other, at, "next")
 		})
 	}
 }
@@ -100,7 +101,7 @@ func TestManyPublishersAtOnce(t *testing.T) {
 	var at [nodes]invalidation.Position
 	for i := range all {
 		all[i] = open(t, url, o)
-		at[i] = subscribed(t, all[i])
+		at[i] = transporttest.Subscribed(t, all[i])
 	}
 	began := time.Now()
 	var work sync.WaitGroup
@@ -117,13 +118,13 @@ func TestManyPublishersAtOnce(t *testing.T) {
 	t.Logf("%d frames by %d publishers in %v", nodes*each, nodes, time.Since(began))
 	seen := map[string]bool{}
 	for n := range nodes * each {
-		d := receive(t, all[0])
+		d := transporttest.Receive(t, all[0])
 		if at[0].N++; d.Position != at[0] || seen[string(d.Frame)] {
 			t.Fatalf("%d frames, then %.40q at %v, want a new one at %v", n, d.Frame, d.Position, at[0])
 		}
 		seen[string(d.Frame)] = true
 		for i := 1; i < nodes; i++ {
-			if other := receive(t, all[i]); other.Position != d.Position || string(other.Frame) != string(d.Frame) {
+			if other := transporttest.Receive(t, all[i]); other.Position != d.Position || string(other.Frame) != string(d.Frame) {
 				t.Fatalf("node %d has %.40q at %v, node 0 %.40q", i, other.Frame, other.Position, d.Frame)
 			}
 		}
