@@ -29,6 +29,7 @@ type Bus struct {
 	guard    guard // of the receive goroutine
 	drops    drops // of the receive goroutine
 	queue    queue
+	watchers watchers
 	hints    topics
 	outgoing chan string   // hints to be sent
 	changes  topics        // names of registers

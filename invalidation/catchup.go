@@ -38,6 +38,7 @@ func (b *Bus) settle(t *tracker, v verdict) (flushed bool) {
 	}
 	b.flush(v.reason, err)
 	b.restart(t, v.to)
+	b.watchers.missed(v.reason, v.to)
 	return true
 }
 

@@ -35,6 +35,14 @@
 // next one comes back; it reads the remote tier, which is always right. When nothing comes back for the smallest bound,
 // the transport's subscription is replaced: a connection may be dead without anybody telling.
 //
+// # Watching
+//
+// [Bus.Watch] tells an application what is announced, as a sequence to range over, after the caches of this node have applied it:
+// what it derived from cached values can be derived anew. Each announcement is told, or that something may be missing in its place.
+//
+//	changes, err := bus.Watch(ctx, "products")
+//	for change := range changes { // until ctx ends, or the bus closes
+//
 // # Registers
 //
 // A transport may also keep small values beside the log, each changed by compare-and-swap: [Register]. The step that changes one
@@ -57,10 +65,12 @@
 //   - What it cannot hear because it was lost for good is told by Flush, before anything announced later.
 //   - After Trust(sent), everything that was acknowledged before sent has been applied.
 //   - An Announce that returned without error is in the log, and every node hears it, flushes, or ceases to be trusted.
+//   - A [Bus.Watch] is told everything that is announced after it began, in the order of the log, or in its place that something may
+//     be missing, and why; in both cases after the handlers were. No watcher delays anybody.
 //   - An epoch of a register stands for one value for ever; [Registry] says why, and what a failover can take back.
 //
 // Not guaranteed: that an announcement that failed is not in the log (its outcome is unknown: announce again until it is
-// acknowledged), that a message is heard once (a publisher may repeat it), and that a [Bus.Wake] is heard at all.
+// acknowledged), that a message is heard, or told, once (a publisher may repeat it), and that a [Bus.Wake] is heard at all.
 // Liveness is measured by a clock that stands still while the machine is suspended: the subscription is replaced the later.
 //
 // # Errors

@@ -95,3 +95,42 @@ func ExampleRegister() {
 	// true <nil>
 	// one:11211,two:11211 <nil>
 }
+
+// What is announced for a cache, as a loop.
+func ExampleBus_Watch() {
+	ctx := context.Background()
+	hub := membus.NewHub()
+	here, there := membus.Bus(hub, nil), membus.Bus(hub, nil)
+	defer here.Close()
+	defer there.Close()
+
+	if err := there.Ping(ctx); err != nil { // else the first subscription would be told as well
+		fmt.Println(err)
+		return
+	}
+	changes, err := there.Watch(ctx, "products")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+
+	products, err := here.Attach("products", "v1", 3*time.Second, silent{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	_, err = products.Announce(ctx, invalidation.Message{Verb: invalidation.VerbTag, Keys: []string{"brand:acme"}})
+	fmt.Println("error:", err)
+
+	for change := range changes {
+		if change.Missed != "" {
+			fmt.Println("anything may have changed:", change.Missed)
+			continue
+		}
+		fmt.Println(change.Verb, change.Keys, "own:", change.Own)
+		break // or the end of ctx, or of the bus
+	}
+	// Output:
+	// error: <nil>
+	// tag [brand:acme] own: false
+}

@@ -184,6 +184,7 @@ func (b *Bus) apply(t *tracker, c content) {
 		b.echoes.signal(anyEcho)
 	}
 	b.advance(t)
+	b.watchers.announced(next, own, c.messages)
 }
 
 // advance moves past the frame after the tracker's position, which was acted on.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -74,14 +75,19 @@ type simNode struct {
 	published map[string]time.Time // announcements, until they are applied or excused by a flush
 	flushed   string               // the reason of a flush since the last look
 	trusts    int
+	heard     []string // all keys, and reasons of flushes
 	bad       string
 }
 
-func (n *simNode) Apply(_ Position, _ bool, m Message) { delete(n.published, m.Keys[0]) }
+func (n *simNode) Apply(_ Position, _ bool, m Message) {
+	delete(n.published, m.Keys[0])
+	n.heard = append(n.heard, m.Keys[0])
+}
 
 func (n *simNode) Flush(reason string) {
 	clear(n.published)
 	n.flushed = reason
+	n.heard = append(n.heard, reason)
 }
 
 func (n *simNode) Trust(sent time.Time) {
@@ -107,6 +113,8 @@ func simulate(seed uint64, ring *Keyring) (trusts, replays, flushes int, bad str
 	if _, err := b.Attach("c", "", time.Second, node); err != nil {
 		return 0, 0, 0, err.Error()
 	}
+	w := &watcher{caches: []string{"c"}, ready: make(chan struct{}, 1)}
+	b.watchers.add(w)
 	var t tracker
 	l.subscribe()
 	lives, announced := byte(1), 0
@@ -205,6 +213,14 @@ func simulate(seed uint64, ring *Keyring) (trusts, replays, flushes int, bad str
 				return 0, 0, 0, fmt.Sprintf("flushed for %q at %v, where the log reaches from %v", node.flushed, d.Position, before.at)
 			}
 		}
+	}
+	var told []string
+	for _, change := range w.take() {
+		told = append(append(told, change.Keys...), change.Missed)
+	}
+	told = slices.DeleteFunc(told, func(what string) bool { return what == "" })
+	if !slices.Equal(told, node.heard) {
+		return 0, 0, 0, fmt.Sprintf("a watcher was told %v, the cache %v", told, node.heard)
 	}
 	return node.trusts, int(b.count.replays.Load()), flushes, ""
 }
