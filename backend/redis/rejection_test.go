@@ -27,7 +27,7 @@ func rejections(t *testing.T, tp topology, certs *server.RedisTLS) []backendtest
 	}
 	reject := func(name string, tp topology, change func(o *redis.Options), is error, words ...string) backendtest.Rejection {
 		o := tp.options
-		o.Timeout = depthTimeout
+		o.Timeout = 6 * depthTimeout // the suite allows ten for a rejection
 		if change != nil {
 			change(&o)
 		}
