@@ -68,6 +68,8 @@ const (
 	defaultWrites  = 0.026
 	defaultSkew    = 0.8
 	defaultMany    = 0.02
+	defaultFresh   = 0.01
+	defaultSweep   = 20 * time.Second // of each node
 
 	// scriptKeys are beyond those of the traffic: each script takes new ones.
 	scriptKeys = 20_000
@@ -124,6 +126,10 @@ func (c *Config) complete() (Config, error) {
 	setDefault(&t.Rate, defaultRate/max(1, o.Nodes))
 	setDefault(&t.Writes, defaultWrites)
 	setDefault(&t.Many, defaultMany)
+	if !t.Calm {
+		setDefault(&t.Fresh, defaultFresh)
+		setDefault(&t.Sweep, defaultSweep)
+	}
 	if err := errors.Join(problems...); err != nil {
 		return o, fmt.Errorf("%w: %w", ErrConfig, err)
 	}

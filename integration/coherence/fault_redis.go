@@ -11,6 +11,8 @@ import (
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/strata-cache/strata/internal/server"
 )
 
 // snapshotFile is what Redis reads when it starts.
@@ -164,6 +166,9 @@ func (s *site) failover(ctx context.Context, p *playing) error {
 	if err := s.group.AwaitReady(ctx); err != nil {
 		return err
 	}
+	if err := s.downAfter(ctx, impatient); err != nil {
+		return err
+	}
 	p.begin("%s", old.Addr())
 	stopped := p.rand.IntN(2) == 0
 	var err error
@@ -183,5 +188,18 @@ func (s *site) failover(ctx context.Context, p *playing) error {
 	} else {
 		err = errors.Join(err, s.restart(ctx, old, ""))
 	}
-	return errors.Join(err, p.settled(ctx, s))
+	return errors.Join(err, s.downAfter(ctx, patient), p.settled(ctx, s))
+}
+
+// impatient is how long Sentinels wait for a silent primary that they shall replace.
+const impatient = 500 * time.Millisecond
+
+// downAfter tells the Sentinels how long to wait for a silent primary.
+func (s *site) downAfter(ctx context.Context, d time.Duration) error {
+	var errs []error
+	for _, sentinel := range s.group.Sentinels() {
+		c := goredis.NewClient(&goredis.Options{Addr: sentinel.Addr(), Protocol: 2, MaxRetries: -1})
+		errs = append(errs, c.Do(ctx, "SENTINEL", "SET", server.SentinelMaster, "down-after-milliseconds", d.Milliseconds()).Err(), c.Close())
+	}
+	return errors.Join(errs...)
 }

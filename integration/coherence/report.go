@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/strata-cache/strata/integration/coherence/history"
+	"github.com/strata-cache/strata/integration/coherence/node"
 )
 
 // A Report is what a check found.
@@ -99,6 +100,14 @@ func (r *run) insufficient(out *Report) (reasons []string) {
 	if v.LocalShare < 0.5 {
 		add("%.1f %% of the reads were local hits, at least 50 %% are needed", 100*v.LocalShare)
 	}
+	for _, verb := range node.Verbs() {
+		if n := v.Verbs[verb]; n < r.MinFaults && (verb != node.Prefix || r.backend.product != memcached) {
+			add("%s was acknowledged %d times, at least %d are needed", verb, n, r.MinFaults)
+		}
+	}
+	if v.FreshReads < r.MinFaults {
+		add("%d fresh reads were judged, at least %d are needed", v.FreshReads, r.MinFaults)
+	}
 	if v.WriteShare < 0.02 {
 		add("%.1f %% were writes, at least 2 %% are needed", 100*v.WriteShare)
 	}
@@ -121,6 +130,10 @@ func (r *Report) WriteText(w io.Writer) error {
 	fmt.Fprintf(&b, "%d reads judged: %.1f %% local, %.1f %% remote, %.1f %% source; %d failed\n", v.Reads,
 		percent(v.Tiers.Local, v.Tiers), percent(v.Tiers.Remote, v.Tiers), percent(v.Tiers.Source, v.Tiers), v.FailedReads)
 	fmt.Fprintf(&b, "%d writes acknowledged, %d failed: %.1f %% of all; %d loads of the source\n", v.Writes, v.FailedWrites, 100*v.WriteShare, r.Loads)
+	for _, verb := range node.Verbs() {
+		fmt.Fprintf(&b, "%d %s, ", v.Verbs[verb], verb)
+	}
+	fmt.Fprintf(&b, "%d fresh reads\n", v.FreshReads)
 	fmt.Fprintf(&b, "worst staleness %v of %v", round(v.Worst), r.MaxStaleness)
 	for i, worst := range v.WorstBy {
 		separator := ","

@@ -4,17 +4,22 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/strata-cache/strata/integration/coherence/history"
+	"github.com/strata-cache/strata/integration/coherence/node"
 )
 
 func TestARunThatProvesTooLittleFails(t *testing.T) {
 	t.Parallel()
-	enough := history.Verdict{Reads: 1000, LocalShare: 0.5, WriteShare: 0.02}
+	enough := history.Verdict{Reads: 1000, LocalShare: 0.5, WriteShare: 0.02, FreshReads: 3, Verbs: map[string]int{}}
+	for _, verb := range node.Verbs() {
+		enough.Verbs[verb] = 3
+	}
 	for name, c := range map[string]struct {
 		change func(v *history.Verdict, k *FaultKind)
 		want   string
@@ -23,11 +28,20 @@ func TestARunThatProvesTooLittleFails(t *testing.T) {
 		"too few faults":  {func(_ *history.Verdict, k *FaultKind) { k.Count = 2 }, "cut-bus happened 2 times"},
 		"too few reads":   {func(v *history.Verdict, _ *FaultKind) { v.Reads = 999 }, "999 reads were judged"},
 		"nothing cached":  {func(v *history.Verdict, _ *FaultKind) { v.LocalShare = 0.49 }, "49.0 % of the reads"},
+		"few fresh reads": {func(v *history.Verdict, _ *FaultKind) { v.FreshReads = 2 }, "2 fresh reads"},
+		"a verb too few": {func(v *history.Verdict, _ *FaultKind) {
+			v.Verbs = maps.Clone(v.Verbs)
+			v.Verbs[node.Clear] = 2
+		}, "Clear was acknowledged 2 times"},
+		"no prefixes, as memcached cannot": {func(v *history.Verdict, _ *FaultKind) {
+			v.Verbs = maps.Clone(v.Verbs)
+			v.Verbs[node.Prefix] = 0
+		}, ""},
 		"nothing written": {func(v *history.Verdict, _ *FaultKind) { v.WriteShare = 0.019 }, "1.9 % were writes"},
 	} {
 		v, k := enough, FaultKind{Name: "cut-bus", FaultSummary: history.FaultSummary{Count: 3}}
 		c.change(&v, &k)
-		r := &run{Config: Config{MinReads: 1000, MinFaults: 3}}
+		r := &run{Config: Config{MinReads: 1000, MinFaults: 3}, backend: &site{product: memcached}}
 		report := &Report{Verdict: &v, Kinds: []FaultKind{k}}
 		report.Insufficient = r.insufficient(report)
 		if got := strings.Join(report.Insufficient, "; "); !strings.Contains(got, c.want) || report.OK() != (c.want == "") {

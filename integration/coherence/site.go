@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/strata-cache/strata/internal/server"
 )
@@ -35,6 +36,9 @@ type site struct {
 
 // memcachedMB is how many megabytes a memcached may hold: little, so that it evicts when a fault fills it.
 const memcachedMB = 8
+
+// patient is how long Sentinels wait for a silent primary while no failover is wanted: longer than one is paused, or away.
+const patient = 5 * time.Second
 
 // openSite makes a site of a product's name, whose server is then started, or of the URL of one that somebody else runs.
 func openSite(ctx context.Context, role, what string, failover bool) (*site, error) {
@@ -63,7 +67,7 @@ func startSite(ctx context.Context, role, product string, failover bool) (s *sit
 		if failover {
 			// As docs/redis.md wants it: a primary without a replica takes no writes that could be lost with it.
 			o.Args = []string{"--min-replicas-to-write", "1", "--min-replicas-max-lag", "2"}
-			if s.group, err = server.Sentinel(ctx, &server.SentinelOptions{Node: o}); err == nil {
+			if s.group, err = server.Sentinel(ctx, &server.SentinelOptions{Node: o, DownAfter: patient}); err == nil {
 				s.srv, err = s.group.Primary(ctx)
 			}
 		} else {

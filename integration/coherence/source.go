@@ -115,11 +115,11 @@ func (s *source) answer(a node.Ask) int64 {
 			case <-h.release:
 			case <-s.done:
 			}
-			return s.commit(a.Process, a.Key)
+			return s.commit(a)
 		}
 		s.sleep(rand.N(slowestCommit / 2))
 		defer s.sleep(rand.N(slowestCommit / 2))
-		return s.commit(a.Process, a.Key)
+		return s.commit(a)
 	}
 	s.loads.Add(1)
 	s.mu.Lock()
@@ -149,12 +149,12 @@ func (s *source) answer(a node.Ask) int64 {
 }
 
 // commit makes a new version of a key.
-func (s *source) commit(p history.Process, key int) int64 {
+func (s *source) commit(a node.Ask) int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.versions[key]++
-	s.commits = append(s.commits, history.Commit{Process: p, Key: key, Version: s.versions[key], At: clock.Now()})
-	return s.versions[key]
+	s.versions[a.Key]++
+	s.commits = append(s.commits, history.Commit{Process: a.Process, Key: a.Key, Version: s.versions[a.Key], Name: a.Name, At: clock.Now()})
+	return s.versions[a.Key]
 }
 
 // hold makes the next load of a key wait.

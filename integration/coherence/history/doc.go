@@ -10,6 +10,7 @@
 //
 //   - stale, if it was called more than the bound after a newer version was covered, on whichever node;
 //   - older than an own write, if a newer version was covered by a write of its own process;
+//   - not fresh, if it had to be, and was called after a newer version was covered;
 //   - stale at the end, if after all faults and a wait, it is older than what was ever covered;
 //   - unrepaired, if after the same wait it is older than a write that failed, and whose process still lives: its outcome was
 //     unknown, and must not stay so;
@@ -20,6 +21,8 @@
 //
 // A read that is older than one that had ended before on the same process is counted as backwards: within the bound that
 // is allowed.
+//
+// A value that is stated before it is committed cannot say its version: it says a name, which its commit has too.
 //
 // A node reads far more often than anything changes. [Recorder] therefore keeps runs: reads of one version of one key, with the
 // time of the first and of the last call. What is promised only grows, so that of reads with equal results the last call is

@@ -11,6 +11,7 @@ type Commit struct {
 	Process // that asked for it
 	Key     int
 	Version int64
+	Name    int64 // by which Runs and Writes may call the version, which whoever made it did not know: negative, or 0 for none
 	At      int64
 }
 
@@ -19,22 +20,24 @@ type Write struct {
 	Process
 	Key     int
 	Verb    string
-	Version int64 // that it committed; 0: none, which is an invalidation alone
+	Version int64 // that it committed, or its name; 0: none, which is an invalidation alone
 	Began   int64 // when the cache was called; the source may have been written before
 	Ended   int64 // when it returned
 	Error   string
+	Part    bool // one call was about several keys, and this is not the first of them
 }
 
 // A Run is one or more reads by one process that returned the same version of a key.
 type Run struct {
 	Process
 	Key     int
-	Version int64
+	Version int64 // or its name
 	Count   int
 	First   int64 // when the first was called
 	Last    int64 // when the last was called
 	Ended   int64 // when the first of them to return did
 	Tiers   Tiers
+	Fresh   bool // the bound of these reads is 0
 	Final   bool // made after the end of all writes and faults
 	Wrong   bool // the value was not one of this key
 }

@@ -75,7 +75,7 @@ func Judge(h *History, bound time.Duration) (*Verdict, error) {
 	j := &judge{
 		h: h, bound: bound, commits: make([][]Commit, h.Keys), all: make([]covers, h.Keys), own: map[ownKey]covers{},
 		seen: map[ownKey]map[int64]int64{}, died: map[Process]bool{}, faults: map[string]*FaultSummary{}, excused: map[int]bool{},
-		v: &Verdict{Violated: map[Kind]int{}, Runs: len(h.Runs)},
+		v: &Verdict{Violated: map[Kind]int{}, Verbs: map[string]int{}, Runs: len(h.Runs)},
 	}
 	for _, p := range h.Died {
 		j.died[p] = true
@@ -83,6 +83,7 @@ func Judge(h *History, bound time.Duration) (*Verdict, error) {
 	if err := j.sortCommits(); err != nil {
 		return nil, err
 	}
+	j.callByVersion()
 	j.cover()
 	j.countFaults()
 	for i := range h.Runs {
@@ -118,6 +119,26 @@ func (j *judge) sortCommits() error {
 	return nil
 }
 
+// callByVersion replaces names by the versions that they stand for. A name that nothing was committed by is of no version.
+func (j *judge) callByVersion() {
+	versions := map[int64]int64{}
+	for _, c := range j.h.Commits {
+		if c.Name < 0 {
+			versions[c.Name] = c.Version
+		}
+	}
+	for i := range j.h.Runs {
+		if r := &j.h.Runs[i]; r.Version < 0 {
+			r.Version = versions[r.Version]
+		}
+	}
+	for i := range j.h.Writes {
+		if w := &j.h.Writes[i]; w.Version < 0 {
+			w.Version = versions[w.Version]
+		}
+	}
+}
+
 // committedBefore returns the newest version of a key that was committed before a time.
 func (j *judge) committedBefore(key int, t int64) int64 {
 	i, _ := slices.BinarySearchFunc(j.commits[key], t, func(c Commit, t int64) int {
@@ -135,10 +156,15 @@ func (j *judge) cover() {
 	for i := range j.h.Writes {
 		w := &j.h.Writes[i]
 		if w.Error != "" {
-			j.v.FailedWrites++
+			if !w.Part {
+				j.v.FailedWrites++
+			}
 			continue
 		}
-		j.v.Writes++
+		if !w.Part {
+			j.v.Writes++
+			j.v.Verbs[w.Verb]++
+		}
 		c := cover{at: w.Ended, version: max(w.Version, j.committedBefore(w.Key, w.Began)), write: w}
 		id := ownKey{w.Process, w.Key}
 		all[w.Key] = append(all[w.Key], c)
@@ -170,6 +196,9 @@ func (j *judge) run(r *Run) {
 	v := j.v
 	v.Reads += r.Count
 	v.Tiers.add(r.Tiers)
+	if r.Fresh {
+		v.FreshReads += r.Count
+	}
 	for r.Node >= len(v.WorstBy) {
 		v.WorstBy = append(v.WorstBy, 0)
 	}
@@ -187,6 +216,9 @@ func (j *judge) run(r *Run) {
 		j.violated(j.violation(OwnWrite, r, c))
 	}
 	c, ok := j.all[r.Key].newer(r.Version)
+	if r.Fresh && ok && r.Last > c.at {
+		j.violated(j.violation(NotFresh, r, c))
+	}
 	switch {
 	case ok && r.Last > c.at:
 		j.old(r, c)
@@ -338,7 +370,7 @@ func (j *judge) countFaults() {
 			}
 		}
 		for _, w := range j.h.Writes {
-			if w.Error != "" && w.Began < f.To && w.Ended > f.From {
+			if w.Error != "" && !w.Part && w.Began < f.To && w.Ended > f.From {
 				s.Errors++
 			}
 		}

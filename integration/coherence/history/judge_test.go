@@ -70,6 +70,30 @@ func TestEachKindOfViolationIsSeenAndNothingElse(t *testing.T) {
 		"older than an own write and the bound": {
 			tell: func(s *story) { s.read(one, 1, 2000) }, want: map[history.Kind]int{history.OwnWrite: 1, history.Stale: 1},
 		},
+		"older than a fresh read may be": {
+			tell: func(s *story) { s.read(two, 1, 50, 111).Fresh = true }, want: map[history.Kind]int{history.NotFresh: 1}, late: 1,
+		},
+		"a fresh read from before the acknowledgement": {tell: func(s *story) { s.read(two, 1, 109).Fresh = true }},
+		"a name is the version that was committed by it": {
+			tell: func(s *story) {
+				s.commit(two, 3, 300)
+				s.Commits[1].Name = -7
+				s.write(two, -7, 295, 310)
+				s.read(one, -7, 320)
+				s.read(one, 2, 1311)
+			},
+			want: map[history.Kind]int{history.Stale: 1}, back: 1,
+		},
+		"a name by which nothing was committed": {tell: func(s *story) { s.read(one, -8, 200) }, want: map[history.Kind]int{history.Impossible: 1}},
+		"what one call covers beside its first key": {
+			tell: func(s *story) {
+				s.commit(two, 3, 300)
+				s.write(one, 0, 310, 320)
+				s.Writes[1].Part = true
+				s.read(two, 2, 1321)
+			},
+			want: map[history.Kind]int{history.Stale: 1},
+		},
 		"a process that was started anew wrote nothing yet": {tell: func(s *story) { s.read(again, 1, 111) }, late: 1},
 		"a newer one": {tell: func(s *story) { s.commit(two, 3, 120); s.read(one, 3, 130) }},
 		"a write covers what was committed before it was called": {
@@ -155,6 +179,22 @@ func TestWorstStalenessIsFromTheFirstWriteThatCoversANewerVersion(t *testing.T) 
 	}
 	if v.Faults[0].Worst != v.Worst || v.Faults[1].Worst != 0 {
 		t.Errorf("by fault: %+v", v.Faults)
+	}
+}
+
+func TestACallAboutSeveralKeysIsOneWrite(t *testing.T) {
+	t.Parallel()
+	s := new(story)
+	s.commit(one, 2, 90)
+	s.write(one, 2, 100, 110)
+	s.write(one, 0, 100, 110)
+	s.failed(two, 0, 200, 210)
+	s.failed(two, 0, 200, 210)
+	s.Writes[1].Part, s.Writes[3].Part = true, true
+	s.read(one, 2, 300, 310).Fresh = true
+	s.read(one, 2, 320)
+	if v := judge(t, s); v.Writes != 1 || v.FailedWrites != 1 || v.Verbs["Invalidate"] != 1 || v.FreshReads != 2 || v.WriteShare != 0.4 {
+		t.Errorf("%d writes, %d failed, %v, %d fresh reads, %.2f of all are writes", v.Writes, v.FailedWrites, v.Verbs, v.FreshReads, v.WriteShare)
 	}
 }
 

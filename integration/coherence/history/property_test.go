@@ -14,10 +14,11 @@ type single struct {
 	by           history.Process
 	version      int64
 	began, ended int64
+	fresh        bool
 }
 
 // naive judges single reads by the words of the promise, one write after the other.
-func naive(h *history.History, reads []single) (stale, own bool, worst time.Duration) {
+func naive(h *history.History, reads []single) (stale, own, old bool, worst time.Duration) {
 	for _, r := range reads {
 		for _, w := range h.Writes {
 			covered := w.Version
@@ -33,9 +34,10 @@ func naive(h *history.History, reads []single) (stale, own bool, worst time.Dura
 			worst = max(worst, age)
 			stale = stale || age > bound
 			own = own || r.by == w.Process
+			old = old || r.fresh
 		}
 	}
-	return stale, own, worst
+	return stale, own, old, worst
 }
 
 func TestRunsAreJudgedAsEachReadOfThemWouldBe(t *testing.T) {
@@ -58,7 +60,7 @@ func TestRunsAreJudgedAsEachReadOfThemWouldBe(t *testing.T) {
 		recorders := map[history.Process]*history.Recorder{}
 		var reads []single
 		for range rapid.IntRange(1, 30).Draw(t, "reads") {
-			r := single{by: process.Draw(t, "reader"), version: 1, began: rapid.Int64Range(0, 8000).Draw(t, "began") * ms}
+			r := single{by: process.Draw(t, "reader"), version: 1, began: rapid.Int64Range(0, 8000).Draw(t, "began") * ms, fresh: rapid.Bool().Draw(t, "fresh")}
 			r.ended = r.began + rapid.Int64Range(1, 300).Draw(t, "took")*ms
 			for _, c := range h.Commits {
 				if c.At <= r.ended {
@@ -70,7 +72,7 @@ func TestRunsAreJudgedAsEachReadOfThemWouldBe(t *testing.T) {
 			if recorders[r.by] == nil {
 				recorders[r.by] = history.NewRecorder(r.by)
 			}
-			recorders[r.by].Add(history.Run{Version: r.version, Tiers: history.Tiers{Local: 1}}, r.began, r.ended)
+			recorders[r.by].Add(history.Run{Version: r.version, Fresh: r.fresh, Tiers: history.Tiers{Local: 1}}, r.began, r.ended)
 			if rapid.IntRange(0, 9).Draw(t, "report") == 0 {
 				runs, _ := recorders[r.by].Take()
 				h.Runs = append(h.Runs, runs...)
@@ -84,10 +86,10 @@ func TestRunsAreJudgedAsEachReadOfThemWouldBe(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		stale, own, worst := naive(h, reads)
-		if (v.Violated[history.Stale] > 0) != stale || (v.Violated[history.OwnWrite] > 0) != own || v.Worst != worst || v.Reads != len(reads) ||
+		stale, own, old, worst := naive(h, reads)
+		if (v.Violated[history.Stale] > 0) != stale || (v.Violated[history.OwnWrite] > 0) != own || (v.Violated[history.NotFresh] > 0) != old || v.Worst != worst || v.Reads != len(reads) ||
 			v.Violated[history.Impossible] > 0 {
-			t.Errorf("%v, worst %v of %d reads; read by read: older than the bound %t, than an own write %t, worst %v of %d", v.Violated, v.Worst, v.Reads, stale, own, worst, len(reads))
+			t.Errorf("%v, worst %v of %d reads; read by read: older than the bound %t, than an own write %t, not fresh %t, worst %v of %d", v.Violated, v.Worst, v.Reads, stale, own, old, worst, len(reads))
 		}
 	})
 }

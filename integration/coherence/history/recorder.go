@@ -15,6 +15,7 @@ type Recorder struct {
 type run struct {
 	key     int
 	version int64
+	fresh   bool
 	final   bool
 	wrong   bool
 }
@@ -24,10 +25,10 @@ func NewRecorder(p Process) *Recorder {
 	return &Recorder{process: p, runs: map[run]*Run{}}
 }
 
-// Add records a read that was called at began and has returned at ended. The run's Key, Version, Tiers, Final and Wrong say
+// Add records a read that was called at began and has returned at ended. The run's Key, Version, Tiers, Fresh, Final and Wrong say
 // what was read.
 func (r *Recorder) Add(read Run, began, ended int64) {
-	id := run{read.Key, read.Version, read.Final, read.Wrong}
+	id := run{read.Key, read.Version, read.Fresh, read.Final, read.Wrong}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	known := r.runs[id]

@@ -13,6 +13,7 @@ type Kind int
 const (
 	Stale Kind = iota
 	OwnWrite
+	NotFresh
 	StaleAtEnd
 	Unrepaired
 	Impossible
@@ -21,7 +22,7 @@ const (
 )
 
 func (k Kind) String() string {
-	return [...]string{"older than the bound", "older than an own write", "stale at the end", "unrepaired", "impossible"}[k]
+	return [...]string{"older than the bound", "older than an own write", "older than a fresh read may be", "stale at the end", "unrepaired", "impossible"}[k]
 }
 
 // Kinds returns all kinds.
@@ -44,9 +45,13 @@ type Verdict struct {
 	LocalShare   float64 `json:"local_share"` // of the reads
 	FailedReads  int     `json:"failed_reads"`
 	FirstError   string  `json:"first_error,omitempty"`
+	FreshReads   int     `json:"fresh_reads"`   // of the judged ones, those that had to be fresh
 	Writes       int     `json:"writes"`        // acknowledged
 	FailedWrites int     `json:"failed_writes"` // that returned an error
 	WriteShare   float64 `json:"write_share"`   // of all writes and reads
+
+	// Verbs are the acknowledged writes by what was called.
+	Verbs map[string]int `json:"writes_by_verb"`
 
 	// Worst is how old the oldest value was: for how long a newer version had been covered when the read was called.
 	Worst time.Duration `json:"worst_staleness_ns"`

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 	"sync"
@@ -67,7 +66,7 @@ func newPlain(ctx context.Context, c *Config, source *Source) (cache, error) {
 
 func (p *plain) key(key int) string { return p.prefix + strconv.Itoa(key) }
 
-func (p *plain) Read(ctx context.Context, key int) (Value, tier.Tier, error) {
+func (p *plain) Read(ctx context.Context, key int, _ bool) (Value, tier.Tier, error) {
 	if v, ok := p.local.Get(key); ok {
 		return v, tier.Local, nil
 	}
@@ -113,23 +112,23 @@ func (p *plain) fetch(ctx context.Context, key int) (v Value, from tier.Tier, er
 func (p *plain) ReadMany(ctx context.Context, keys []int) []tier.Entry[Value] {
 	entries := make([]tier.Entry[Value], len(keys))
 	for i, key := range keys {
-		entries[i].Value, entries[i].Tier, entries[i].Err = p.Read(ctx, key)
+		entries[i].Value, entries[i].Tier, entries[i].Err = p.Read(ctx, key, false)
 	}
 	return entries
 }
 
-func (p *plain) Invalidate(ctx context.Context, key int) error {
+// Write is Invalidate, whatever is asked for.
+func (p *plain) Write(ctx context.Context, c *change) error {
+	key := c.keys[0]
+	if _, err := c.commit(ctx, key); err != nil {
+		return err
+	}
+	c.begin()
 	if err := p.remote.Del(ctx, p.key(key)).Err(); err != nil {
 		return err
 	}
 	p.local.Del(key)
 	return p.remote.Publish(ctx, p.prefix, strconv.Itoa(key)).Err()
-}
-
-func (p *plain) Set(ctx context.Context, key int, _ Value) error { return p.Invalidate(ctx, key) }
-
-func (p *plain) WriteThrough(context.Context, int) (Value, error) {
-	return Value{}, fmt.Errorf("a plain pair: %w", tier.ErrUnsupported)
 }
 
 // Stats says that it trusts its local tier, as it always does.

@@ -30,7 +30,11 @@ type Traffic struct {
 	Rate    int     // operations a second
 	Writes  float64 // share of the operations
 	Many    float64 // share of the reads that are of several keys at once
+	Fresh   float64 // share of the reads that have to be fresh
 	Calm    bool    // writes are as skewed as reads, all by Invalidate, and values do not become stale
+
+	// Sweep is about how long it takes a node from one Clear, or InvalidatePrefix, to the next. 0: there is none.
+	Sweep time.Duration
 }
 
 // A Request is what the coordinator asks. Each has one reply with the same Seq.
@@ -58,10 +62,9 @@ type Write struct {
 
 // A Message is what a node tells. With a Seq it is the reply to a request.
 type Message struct {
-	Seq      int64
-	Error    string
-	Versions []int64 // that Read returned, 0 for an error
-	State    *State
+	Seq   int64
+	Error string
+	State *State
 
 	Runs   []history.Run
 	Fails  []history.Failure
@@ -76,6 +79,16 @@ type State struct {
 // The verbs of writes.
 const (
 	Invalidate = "Invalidate"
-	Set        = "Set"
-	BeginWrite = "BeginWrite"
+	Set        = "Set"           // cache-aside
+	BeginWrite = "BeginWrite"    // and Commit
+	StateWrite = "Write.Set"     // BeginWrite, Set of what the source has, and Commit
+	Through    = "write-through" // Set, which writes the source
+	Tag        = "InvalidateTag"
+	Clear      = "Clear"
+	Prefix     = "InvalidatePrefix"
 )
+
+// Verbs are all of them.
+func Verbs() []string {
+	return []string{Invalidate, Set, BeginWrite, StateWrite, Through, Tag, Clear, Prefix}
+}

@@ -106,9 +106,8 @@ func (n *node) answer(ctx context.Context, r Request) {
 		err = n.end(ctx)
 		n.flush()
 	case r.Read != nil:
-		m.Versions = make([]int64, len(r.Read.Keys))
-		for i, key := range r.Read.Keys {
-			m.Versions[i] = n.read(ctx, key, r.Read.Final)
+		for _, key := range r.Read.Keys {
+			n.read(ctx, key, false, r.Read.Final)
 		}
 		if r.Read.Final {
 			n.flush()
@@ -155,19 +154,18 @@ func (n *node) flush() {
 	}
 }
 
-// read reads a key, records that, and returns the version, or 0.
-func (n *node) read(ctx context.Context, key int, final bool) int64 {
+// read reads a key and records that.
+func (n *node) read(ctx context.Context, key int, fresh, final bool) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	began := clock.Now()
-	v, from, err := n.cache.Read(ctx, key)
+	v, from, err := n.cache.Read(ctx, key, fresh)
 	ended := clock.Now()
 	if err != nil {
 		n.recorder.Fail(began, err.Error())
-		return 0
+		return
 	}
-	n.record(key, v, from, final, began, ended)
-	return v.Version
+	n.record(key, v, from, fresh, final, began, ended)
 }
 
 // readMany is read for several keys at once.
@@ -182,38 +180,6 @@ func (n *node) readMany(ctx context.Context, keys []int) {
 			n.recorder.Fail(began, e.Err.Error())
 			continue
 		}
-		n.record(keys[i], e.Value, e.Tier, false, began, ended)
+		n.record(keys[i], e.Value, e.Tier, false, false, began, ended)
 	}
-}
-
-// write makes a new version at the source and then does to the cache what verb says.
-func (n *node) write(ctx context.Context, key int, verb string) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	w := history.Write{Process: n.config.Process, Key: key, Verb: verb}
-	if verb == BeginWrite {
-		w.Began = clock.Now()
-		v, err := n.cache.WriteThrough(ctx, key)
-		w.Version = v.Version
-		return n.wrote(w, err)
-	}
-	v, err := n.source.Commit(ctx, key)
-	if err != nil {
-		return err
-	}
-	w.Version, w.Began = v.Version, clock.Now()
-	if verb == Set {
-		return n.wrote(w, n.cache.Set(ctx, key, v))
-	}
-	return n.wrote(w, n.cache.Invalidate(ctx, key))
-}
-
-// wrote tells of a write at once: what a node has acknowledged counts, even if it is killed now.
-func (n *node) wrote(w history.Write, err error) error {
-	w.Ended = clock.Now()
-	if err != nil {
-		w.Error = err.Error()
-	}
-	n.send(Message{Writes: []history.Write{w}})
-	return err
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/strata-cache/strata/policy"
 )
 
-// Value is what is cached. It says itself whose it is.
+// Value is what is cached. It says itself whose it is. One that is stated before the source has it has the name of its version.
 type Value struct {
 	Key     int
 	Version int64
@@ -22,7 +22,8 @@ type Ask struct {
 	ID      int64
 	Process history.Process
 	Key     int
-	Commit  bool // a new version is to be made; otherwise the present one is read
+	Commit  bool  // a new version is to be made; otherwise the present one is read
+	Name    int64 // of the new version, if it has one
 }
 
 // An Answer is the source's.
@@ -83,7 +84,7 @@ func (s *Source) listen() {
 	s.waiting = nil
 }
 
-func (s *Source) ask(ctx context.Context, key int, commit bool) (int64, error) {
+func (s *Source) ask(ctx context.Context, key int, commit bool, name int64) (int64, error) {
 	answer := make(chan int64, 1)
 	s.mu.Lock()
 	if s.waiting == nil {
@@ -95,7 +96,7 @@ func (s *Source) ask(ctx context.Context, key int, commit bool) (int64, error) {
 	s.waiting[id] = answer
 	s.mu.Unlock()
 	s.sending.Lock()
-	err := s.asks.Encode(Ask{ID: id, Process: s.process, Key: key, Commit: commit})
+	err := s.asks.Encode(Ask{ID: id, Process: s.process, Key: key, Commit: commit, Name: name})
 	s.sending.Unlock()
 	if err != nil {
 		return 0, errors.Join(errSourceGone, err)
@@ -113,15 +114,30 @@ func (s *Source) ask(ctx context.Context, key int, commit bool) (int64, error) {
 
 // Load reads the present version of a key, slowly.
 func (s *Source) Load(ctx context.Context, key int) (Value, error) {
-	v, err := s.ask(ctx, key, false)
+	v, err := s.ask(ctx, key, false, 0)
 	return Value{Key: key, Version: v}, err
 }
 
 // Commit makes a new version of a key.
 func (s *Source) Commit(ctx context.Context, key int) (Value, error) {
-	v, err := s.ask(ctx, key, true)
+	v, err := s.ask(ctx, key, true, 0)
 	return Value{Key: key, Version: v}, err
 }
+
+// Refresh is Load with the tags of the key.
+func (s *Source) Refresh(ctx context.Context, key int, _ *policy.Answer[Value]) policy.Answer[Value] {
+	v, err := s.Load(ctx, key)
+	return policy.Answer[Value]{Value: v, Err: err, Tags: tagsOf(key)}
+}
+
+// Store makes a new version of a key that has a name already.
+func (s *Source) Store(ctx context.Context, key int, v Value) error {
+	_, err := s.ask(ctx, key, true, v.Version)
+	return err
+}
+
+// Delete is never asked for.
+func (s *Source) Delete(context.Context, int) error { return policy.ErrNotWritten }
 
 // Close ends the connection.
 func (s *Source) Close() error {
@@ -130,4 +146,7 @@ func (s *Source) Close() error {
 	return err
 }
 
-var _ policy.Loader[int, Value] = (*Source)(nil)
+var (
+	_ policy.Source[int, Value]    = (*Source)(nil)
+	_ policy.Refresher[int, Value] = (*Source)(nil)
+)

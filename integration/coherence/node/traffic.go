@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -29,6 +30,10 @@ func (n *node) begin(ctx context.Context) {
 		w := &worker{node: n, rand: r, pick: turn(i)}
 		// Owner: the node. Stop signal: stop. Join: workers.
 		n.workers.Go(func() { w.run(ctx) })
+	}
+	if t.Sweep > 0 {
+		r := rand.New(rand.NewPCG(t.Seed, uint64(n.config.Node*1000)<<16|uint64(n.config.Life)|1<<63))
+		n.workers.Go(func() { n.sweep(ctx, r) }) // as the others
 	}
 }
 
@@ -85,6 +90,29 @@ func (w *worker) run(ctx context.Context) {
 	}
 }
 
+// sweep invalidates many keys at once, now and then: in turn all keys of a cache, and those with a prefix.
+func (n *node) sweep(ctx context.Context, r *rand.Rand) {
+	t := n.config.Traffic
+	pause := time.NewTimer(rand.N(t.Sweep))
+	defer pause.Stop()
+	for i := r.IntN(4); ; i++ {
+		select {
+		case <-ctx.Done():
+			return
+		case <-pause.C:
+		}
+		if n.writes.isClosed() {
+			return
+		}
+		key := kinds*r.IntN(max(1, t.Keys/kinds)) + []int{0, 5}[i/2%2]
+		err := n.write(context.WithoutCancel(ctx), key, []string{Clear, Prefix}[i%2]) // recorded
+		if errors.Is(err, tier.ErrUnsupported) {
+			_ = n.write(context.WithoutCancel(ctx), key, Clear)
+		}
+		pause.Reset(t.Sweep/2 + rand.N(t.Sweep))
+	}
+}
+
 // once does one operation.
 func (w *worker) once(ctx context.Context) {
 	n, t := w.node, w.node.config.Traffic
@@ -115,30 +143,11 @@ func (w *worker) once(ctx context.Context) {
 		n.readMany(ctx, keys)
 		return
 	}
-	n.read(ctx, key, false)
+	n.read(ctx, key, w.rand.Float64() < t.Fresh, false)
 }
 
-// verbOf returns how a node writes a key, and which it writes instead if the key is another's. A quarter of all keys is written
-// between BeginWrite and Commit, another by
-// Set, and each of these by one node alone, one write after the other: Sets in another order than the commits leave an
-// older value, and that is the application's affair.
-func verbOf(key, node, nodes, keys int) (int, string) {
-	switch key % 4 {
-	case 0, 1:
-		return key, Invalidate
-	case 2:
-		return key, BeginWrite
-	}
-	group := key / 4
-	group += (node - group%nodes + nodes) % nodes
-	if k := 4*group + 3; k < keys {
-		return k, Set
-	}
-	return key - 2, Invalidate
-}
-
-func (n *node) record(key int, v Value, from tier.Tier, final bool, began, ended int64) {
-	r := history.Run{Key: key, Version: v.Version, Final: final, Wrong: v.Key != key}
+func (n *node) record(key int, v Value, from tier.Tier, fresh, final bool, began, ended int64) {
+	r := history.Run{Key: key, Version: v.Version, Fresh: fresh, Final: final, Wrong: v.Key != key}
 	switch from {
 	case tier.Local:
 		r.Tiers.Local = 1
