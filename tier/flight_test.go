@@ -188,7 +188,7 @@ func TestCloseEndsLoadsAndIsSafeWithEverything(t *testing.T) {
 			}
 		})
 	}
-	eventually(t, "a few thousand calls", func() bool { return done.Load() > 3000 })
+	eventually(t, "a thousand calls", func() bool { return done.Load() > 1000 })
 	must(t, c.Close())
 	callers.Wait()
 }
