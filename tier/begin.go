@@ -159,7 +159,7 @@ func distinct[K comparable, V any](changes []*change[K, V]) []*change[K, V] {
 func (c *Cache[K, V]) fence(ctx context.Context, changes []*change[K, V]) {
 	told := !weaken.Off(weaken.Fence) && c.placeFences(ctx, changes)
 	if !told {
-		if err := c.announce(ctx, invalidation.VerbInvalidate, keysOf(changes)); err != nil {
+		if err := c.announce(ctx, invalidation.VerbInvalidate, keysOf(changes)); err != nil && !weaken.Off(weaken.FenceTold) {
 			for _, ch := range changes {
 				if ch.unfenced == nil {
 					ch.unfenced = ch.error("bus", err)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/strata-cache/strata/backend/record"
 	"github.com/strata-cache/strata/internal/mono"
+	"github.com/strata-cache/strata/internal/weaken"
 	"github.com/strata-cache/strata/policy"
 )
 
@@ -40,8 +41,8 @@ func (c *Cache[K, V]) believes(opts *call) bool {
 // usable reports whether nothing that this node knows of has made the local entry e untrue, and it is not too long past its TTL.
 // That is less than being valid: something may have happened of which this node has not heard.
 func (c *Cache[K, V]) usable(e *entry[K, V], now time.Duration) bool {
-	return e.epoch == c.epochs.stripe[e.stripe].Load() && e.gen >= c.epochs.known.Load() && c.tags.current(e.slots, e.tagged) &&
-		now-c.opts.TTL < e.expiry
+	known := e.epoch != c.epochs.stripe[e.stripe].Load() || e.gen < c.epochs.known.Load() || !c.tags.current(e.slots, e.tagged)
+	return (!known || weaken.Off(weaken.KnownInvalid)) && now-c.opts.TTL < e.expiry
 }
 
 // outlived returns the local entry at key if it is usable, and loads it anew behind. It is for who allows stale values.

@@ -3,6 +3,8 @@ package tier
 import (
 	"fmt"
 	"sync"
+
+	"github.com/strata-cache/strata/internal/weaken"
 )
 
 // A RepairLog keeps the keys that are to be repaired over the death of the process: package tier/repairlog has one in a file. One
@@ -29,7 +31,7 @@ type logged struct {
 // resume begins the repairs that an earlier process did not end.
 func (c *Cache[K, V]) resume() {
 	log := c.opts.RepairLog
-	if log == nil {
+	if log == nil || weaken.Off(weaken.RepairLog) {
 		return
 	}
 	keys, err := log.Pending()

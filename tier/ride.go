@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/strata-cache/strata/backend/driver"
+	"github.com/strata-cache/strata/internal/weaken"
 	"github.com/strata-cache/strata/invalidation"
 )
 
@@ -23,7 +24,7 @@ func (c *Cache[K, V]) writeAndTell(ctx context.Context, verb invalidation.Verb, 
 			if err == nil {
 				c.guard.told(at, m)
 			}
-			return effects, err == nil
+			return effects, err == nil || weaken.Off(weaken.Ride)
 		}
 	}
 	if errors.Is(err, ErrUnsupported) {

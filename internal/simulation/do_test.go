@@ -156,7 +156,7 @@ func (l *life) write(first, ctx context.Context, it *item) {
 			break
 		}
 		if errors.Is(err, tier.ErrInvalidationPending) && it.Seed%3 > 0 {
-			l.owe(keys, vs, w.now()) // the cache repairs it
+			l.owe(it, keys, vs, w.now()) // the cache repairs it
 			return
 		}
 		if w.now() > giveUp {

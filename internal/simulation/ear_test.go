@@ -23,10 +23,10 @@ var (
 )
 
 func (e *ear) Publish(ctx context.Context, frames [][]byte) (invalidation.Position, error) {
-	salt := mix(21, uint64(len(frames)), uint64(frames[0][kindAt]))
+	salt := mix(21, uint64(len(frames)), uint64(kindOf(frames[0])))
 	return ask(ctx, e.life, bus, "publish", salt, func() (invalidation.Position, error) {
 		p, err := e.inner.Publish(context.Background(), frames)
-		if err == nil && frames[0][kindAt] != heartbeat {
+		if err == nil && kindOf(frames[0]) != heartbeat {
 			e.life.log("announces %d", p.N)
 		}
 		return p, err
@@ -98,12 +98,14 @@ func (e *ear) Receive(ctx context.Context) (invalidation.Delivery, error) {
 	}
 }
 
-// kindAt is where a frame says whether it is an announcement or a heartbeat. How long it is may depend on a race: the first heartbeat
-// of a bus may know of the cache that attaches, or not.
-const (
-	kindAt    = 2 + 1 + 1 + 16 + 1
-	heartbeat = 2
-)
+// kindOf tells whether a frame is an announcement or a heartbeat; before that it tells how long its signature is. How long the frame
+// is may depend on a race: the first heartbeat of a bus may know of the cache that attaches, or not.
+func kindOf(frame []byte) byte {
+	const signed = 2 + 1 + 1 + 16
+	return frame[signed+1+int(frame[signed])]
+}
+
+const heartbeat = 2
 
 // lost reports whether d does not arrive.
 func (e *ear) lost(d invalidation.Delivery) bool {

@@ -21,20 +21,37 @@ func played(t *testing.T, m weaken.Mechanism, kind string, items ...item) {
 // playedWith is played under what s says of the cache.
 func playedWith(t *testing.T, s script, m weaken.Mechanism, kind string, items ...item) {
 	t.Helper()
+	holds(t, s, items)
+	defer weaken.Switch(m)()
+	breaks(t, s, m.String(), kind, items)
+}
+
+// holds checks that nothing happens.
+func holds(t *testing.T, s script, items []item) {
+	t.Helper()
+	if out := playExactly(t, s, items); out.bad != nil {
+		t.Errorf("with all mechanisms: %v\n%s", out.bad, strings.Join(out.trace, "\n"))
+	}
+}
+
+// breaks checks that a violation of the kind appears.
+func breaks(t *testing.T, s script, without, kind string, items []item) {
+	t.Helper()
+	out := playExactly(t, s, items)
+	if out.bad == nil {
+		t.Errorf("without %s no old value is served:\n%s", without, strings.Join(out.trace, "\n"))
+	} else if out.bad.Kind != kind {
+		t.Errorf("without %s: %v, want %q\n%s", without, out.bad, kind, strings.Join(out.trace, "\n"))
+	}
+}
+
+func playExactly(t *testing.T, s script, items []item) outcome {
+	t.Helper()
 	s.Seed, s.Keys, s.Lossy, s.Exact, s.Items = 1, 1, true, true, items
 	for i := range items {
 		items[i].Seed |= uint64(6*i + 1) // odd: no reads but those of the script; what is pending is left to the cache
 	}
-	if out := run(t, &s, true); out.bad != nil {
-		t.Errorf("with all mechanisms: %v\n%s", out.bad, strings.Join(out.trace, "\n"))
-	}
-	defer weaken.Switch(m)()
-	out := run(t, &s, true)
-	if out.bad == nil {
-		t.Errorf("without %v no old value is served:\n%s", m, strings.Join(out.trace, "\n"))
-	} else if out.bad.Kind != kind {
-		t.Errorf("without %v: %v, want %q\n%s", m, out.bad, kind, strings.Join(out.trace, "\n"))
-	}
+	return run(t, &s, true)
 }
 
 const (
@@ -92,6 +109,18 @@ func TestFinding04AValueThatIsLateFindsItsFenceTouched(t *testing.T) {
 		item{At: ms(250), Node: 1, Op: set},
 		item{At: ms(1200), Node: 2, Op: get},
 	)
+}
+
+// A client repeats, after a time, what it has sent: the lease stands again, though the key was invalidated, and its fill finds it.
+// What prevents it is that drivers send once, so here a client that does not takes their place.
+func TestFinding05NoTokenIsSentTwice(t *testing.T) {
+	items := []item{
+		{At: ms(100), Node: 1, Op: get, Repeat: ms(300)},
+		{At: ms(200), Node: 0, Op: invalidate},
+		{At: ms(1000), Node: 2, Op: get},
+	}
+	holds(t, script{}, items)
+	breaks(t, script{Resends: true}, "sending once", stale, items)
 }
 
 // Somebody invalidates a key at which a writer has its fence, and a reader fills it; then the writer commits, and dies.
@@ -156,6 +185,17 @@ func TestFinding13AKeyInDoubtIsReadFromTheSource(t *testing.T) {
 	)
 }
 
+// A node goes on after a pause, and the first that runs is a read. It looks at the clock by itself, whatever has not run yet: a switch
+// for that would have to be asked at each local hit, so what is switched off is the deadline.
+func TestFinding14AReadAfterAPauseLooksAtTheClock(t *testing.T) {
+	played(t, weaken.Trust, stale,
+		item{At: ms(100), Node: 1, Op: get},
+		item{At: ms(140), Node: 1, Op: pause, For: time.Second},
+		item{At: ms(420), Node: 0, Op: invalidate},
+		item{At: ms(1000), Node: 1, Op: get}, // it waits for the end of the pause
+	)
+}
+
 // The record of markers is lost, and begun anew by a node that knew nothing. Its numbers are lower than those of before.
 func TestFinding15AStampOfOtherMarkersIsDead(t *testing.T) {
 	played(t, weaken.TagIncarnation, ownWrite,
@@ -193,12 +233,51 @@ func TestFinding16WhereTheFenceIsGoneTheKeyIsEmptied(t *testing.T) {
 	)
 }
 
+// A writer has its fence, and cannot tell anybody. It dies after the source was written.
+func TestFinding18AFenceOfWhichNobodyWasToldIsNone(t *testing.T) {
+	playedWith(t, script{Through: true, Refuse: true}, weaken.FenceTold, forever,
+		item{At: ms(100), Node: 0, Op: get},
+		item{At: ms(110), Node: 1, Op: get},
+		item{At: ms(190), Node: 0, Op: cutBus, For: ms(160)},
+		item{At: ms(200), Node: 0, Op: set, SlowLoad: ms(300), CrashCall: 2},
+	)
+}
+
+// A node that allows stale values has one that it has invalidated itself.
+func TestFinding23WhatIsKnownToBeInvalidIsNotStale(t *testing.T) {
+	played(t, weaken.KnownInvalid, ownWrite,
+		item{At: ms(100), Node: 0, Op: get},
+		item{At: ms(200), Node: 0, Op: invalidate},
+		item{At: ms(300), Node: 0, Op: allowStale},
+	)
+}
+
 // A write gets no answer and never arrives. Somebody has to say it again.
 func TestAWriteThatIsPendingIsRepaired(t *testing.T) {
 	played(t, weaken.Repair, forever,
 		item{At: ms(100), Node: 1, Op: get},
 		item{At: ms(200), Node: 0, Op: cutRemote, For: ms(400)},
 		item{At: ms(210), Node: 0, Op: invalidate},
+	)
+}
+
+// The same, and its node dies before it can.
+func TestAWriteThatIsPendingIsRepairedAfterADeath(t *testing.T) {
+	playedWith(t, script{Logged: true}, weaken.RepairLog, forever,
+		item{At: ms(100), Node: 1, Op: get},
+		item{At: ms(200), Node: 0, Op: cutRemote, For: ms(400)},
+		item{At: ms(210), Node: 0, Op: invalidate},
+		item{At: ms(500), Node: 0, Op: crash, For: ms(200)},
+	)
+}
+
+// The Delete is done, and the announcement that travelled with it gets lost behind it.
+func TestAnAnnouncementThatRodeInVainIsMadeAgain(t *testing.T) {
+	playedWith(t, script{Rides: true}, weaken.Ride, stale,
+		item{At: ms(100), Node: 1, Op: get},
+		item{At: ms(199), Node: 0, Op: cutBus, For: ms(10)},
+		item{At: ms(200), Node: 0, Op: invalidate},
+		item{At: ms(1200), Node: 1, Op: get},
 	)
 }
 

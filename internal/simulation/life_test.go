@@ -45,7 +45,7 @@ func (n *node) start() {
 
 	store := w.root.With(&backend.Options{Decorate: func(d driver.Driver) driver.Driver { return &wire{l, d} }})
 	l.ear = &ear{life: l, inner: w.hub.Transport()}
-	l.bus = invalidation.New(l.ear, nil)
+	l.bus = invalidation.New(l.ear, &invalidation.Options{Keys: ringOf(s)})
 	o := &tier.Options[string, int]{
 		Remote: store, Bus: l.bus, Policy: policy.CacheAside[string, int](&loader{l}), SourceSettle: sourceSettle,
 		MaxStaleness: maxStaleness, LocalCost: 64 << 10,
@@ -56,6 +56,9 @@ func (n *node) start() {
 	}
 	if s.Refuse {
 		o.WhenUnreachable = tier.Refuse
+	}
+	if s.Logged {
+		o.RepairLog = repairLog{l}
 	}
 	if s.Negative {
 		o.NegativeTTL = time.Hour

@@ -101,14 +101,19 @@ type script struct {
 	Through  bool // the cache writes the source: set and delete are its own
 	Rewinds  bool // the remote tier may come back with older data
 	Refuse   bool // the source is not written without a fence
+	Rides    bool // announcements travel with writes, as where store and bus are one server
+	Logged   bool // what a node has to repair outlasts its death
+	Signed   bool // the bus knows its own
 	Lossy    bool // the bus may lose and reorder single messages
+	Resends  bool // clients repeat whatever they send, which none of ours does
 	Exact    bool // calls take a fixed time: for scripts made by hand
 	Items    []item
 }
 
 func (s *script) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "seed %d: %d keys, soft TTL %v, negative %t, through %t, refuse %t, rewinds %t, lossy %t\n", s.Seed, s.Keys, s.Soft, s.Negative, s.Through, s.Refuse, s.Rewinds, s.Lossy)
+	fmt.Fprintf(&b, "seed %d: %d keys, soft TTL %v, negative %t, through %t, refuse %t, rewinds %t, rides %t, logged %t, signed %t, lossy %t\n",
+		s.Seed, s.Keys, s.Soft, s.Negative, s.Through, s.Refuse, s.Rewinds, s.Rides, s.Logged, s.Signed, s.Lossy)
 	for _, it := range s.Items {
 		fmt.Fprintf(&b, "\t%v\n", it)
 	}
@@ -152,6 +157,11 @@ func generate(seed uint64) *script {
 	if s.Through {
 		ops = append(ops, set, set, set, within)
 	}
+	apart := rand.New(rand.NewPCG(seed, 8)) // of the bus's server, or with it; one that signs announces by itself
+	s.Logged, s.Signed, s.Rides = apart.IntN(2) == 0, false, apart.IntN(2) == 0
+	if !s.Rides {
+		s.Signed = apart.IntN(2) == 0
+	}
 	kind := r.IntN(7)
 	if s.Through && kind < 3 {
 		kind = 0 // what Delete leaves there has no tags
@@ -185,6 +195,9 @@ func generate(seed uint64) *script {
 		}
 		s.Items = append(s.Items, it)
 	}
+	if s.Logged && apart.IntN(3) == 0 {
+		s.Items = append(s.Items, s.deathInDebt(apart)...)
+	}
 	slices.SortStableFunc(s.Items, func(a, b item) int { return int(a.At - b.At) })
 	return s
 }
@@ -195,6 +208,16 @@ func (s *script) moment(r *rand.Rand) time.Duration {
 		return max(begin, s.Items[r.IntN(len(s.Items))].At+ms(r.IntN(60)-20))
 	}
 	return begin + time.Duration(r.Int64N(int64(healed-begin-200*time.Millisecond)))
+}
+
+// deathInDebt are faults that befall an operation so that its node cannot bring it about before it dies: a log is for that alone,
+// and it is rare by chance.
+func (s *script) deathInDebt(r *rand.Rand) []item {
+	of := s.Items[r.IntN(len(s.Items))]
+	return []item{
+		{At: max(begin, of.At-ms(5)), Node: of.Node, Op: pick(r, cutRemote, cutBus), Seed: r.Uint64(), For: ms(200 + r.IntN(200))},
+		{At: of.At + ms(160+r.IntN(100)), Node: of.Node, Op: crash, Seed: r.Uint64(), For: ms(20 + r.IntN(300))},
+	}
 }
 
 func (s *script) operation(r *rand.Rand, o op) item {

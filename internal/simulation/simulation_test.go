@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -22,7 +23,8 @@ func TestMain(m *testing.M) {
 		os.Exit(2)
 	}
 	weaken.Switch(ms...)
-	jitter.FromClock() // a seed has to decide everything
+	jitter.FromClock()      // a seed has to decide everything
+	debug.SetGCPercent(400) // a run leaves little behind, and a fifth of its time went into that
 	servertest.Main(m)
 }
 

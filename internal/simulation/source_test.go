@@ -26,6 +26,7 @@ type debt struct {
 	version version
 	at      time.Duration // when it was added: a read that began before may miss it
 	since   time.Duration // from when its own node has to see it
+	logged  bool          // its node repairs it though it dies
 	fenced  time.Duration // from when a fence stood at the key that covers it, though its node may die; 0 for none
 }
 
@@ -82,22 +83,22 @@ func (l *life) acknowledged(key int, v version) {
 }
 
 // owe notes that the cache of the life has to bring a write about, in the end.
-func (l *life) owe(keys []int, vs []version, since time.Duration) {
+func (l *life) owe(it *item, keys []int, vs []version, since time.Duration) {
 	w := l.w
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for i, k := range keys {
-		w.source.owed = append(w.source.owed, debt{life: l, key: k, version: vs[i], at: w.now(), since: since})
+		w.source.owed = append(w.source.owed, debt{life: l, key: k, version: vs[i], at: w.now(), since: since, logged: w.script.Logged && it.Op != tag})
 		w.logLocked("N%d k%d v%d is PENDING", l.node.id, k, vs[i].number)
 	}
 }
 
 // settleLocked judges what a read of key that began at start, in the end, brought: unless its writer has crashed, no write that was
-// pending is.
+// pending is, and not even then if the node has a log of its repairs.
 func (w *world) settleLocked(l *life, key int, start time.Duration, place int) {
 	for _, d := range w.source.owed {
 		covered := d.fenced > 0 && w.lost < d.fenced
-		if d.key == key && d.at < start && (!d.life.dead || covered) && place < w.source.committed[d.version.number] {
+		if d.key == key && d.at < start && (!d.life.dead || d.logged || covered) && place < w.source.committed[d.version.number] {
 			w.violateLocked("forever", "long after everything was healed N%d reads of k%d what is older than v%d, which N%d had written and has to repair",
 				l.node.id, key, d.version.number, d.life.node.id)
 		}

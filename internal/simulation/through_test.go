@@ -157,9 +157,9 @@ func (l *life) written(it *item, keys []int, first version, err error) {
 		}
 	case errors.Is(err, policy.ErrNotWritten):
 	case errors.Is(err, tier.ErrInvalidationPending):
-		l.owe(keys, vs, w.now())
+		l.owe(it, keys, vs, w.now())
 	default:
-		l.owe(keys, vs, never) // perhaps, some day
+		l.owe(it, keys, vs, never) // perhaps, some day
 	}
 	if it.Seed%2 == 0 {
 		l.read(plain(get, it), &item{Op: get, Key: it.Key})

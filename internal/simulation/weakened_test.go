@@ -22,6 +22,8 @@ var sought = map[weaken.Mechanism]int{
 	weaken.Guard:        2000,
 	weaken.Repair:       2000,
 	weaken.RepairBypass: 4000,
+	weaken.RepairLog:    4000,
+	weaken.Ride:         4000,
 	weaken.SourceSettle: 1000,
 }
 

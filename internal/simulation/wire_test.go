@@ -148,10 +148,11 @@ type wire struct {
 }
 
 var (
-	_ driver.Driver   = (*wire)(nil)
-	_ driver.Scanner  = (*wire)(nil)
-	_ driver.Counter  = (*wire)(nil)
-	_ driver.Rewinder = (*wire)(nil)
+	_ driver.Driver      = (*wire)(nil)
+	_ driver.Scanner     = (*wire)(nil)
+	_ driver.Counter     = (*wire)(nil)
+	_ driver.Rewinder    = (*wire)(nil)
+	_ driver.RiderWriter = (*wire)(nil)
 )
 
 func (d *wire) Get(ctx context.Context, keys []string) []driver.Result {
@@ -176,30 +177,42 @@ func (d *wire) Get(ctx context.Context, keys []string) []driver.Result {
 }
 
 func (d *wire) Write(ctx context.Context, ops []driver.Op) []driver.Effect {
-	r := request[[]driver.Effect]{to: remote, what: ops[0].Verb.String(), salt: 12, repeat: true}
+	effects, _ := d.write(ctx, ops, nil)
+	return effects
+}
+
+// write does ops, and then what rides, if anything does. The reply to that is nil if it has none.
+func (d *wire) write(ctx context.Context, ops []driver.Op, ride *rider) ([]driver.Effect, []byte) {
+	r := request[written]{to: remote, what: ops[0].Verb.String(), salt: 12, repeat: true}
 	ops = slices.Clone(ops)
 	for i, op := range ops {
-		r.salt ^= mix(xxh3.HashString(op.Key), uint64(op.Verb))                      // whatever the order of the keys, which may be that of a map
-		r.repeat = r.repeat && (op.Verb == record.Delete || op.Verb == record.Leave) // what places or swaps a record is sent once
+		r.salt ^= mix(xxh3.HashString(op.Key), uint64(op.Verb))                                                 // whatever the order of the keys, which may be that of a map
+		r.repeat = r.repeat && (op.Verb == record.Delete || op.Verb == record.Leave || d.life.w.script.Resends) // what places or swaps a record is sent once
 		ops[i].Record = bytes.Clone(op.Record)
 	}
-	r.do = func() []driver.Effect {
+	r.do = func() written {
 		effects := d.inner.Write(context.Background(), ops)
 		for i, e := range effects {
 			w := d.life.w
 			d.life.log("remote %v %s %s: %v %s", ops[i].Verb, ops[i].Key, w.describe(ops[i].Record), e.Outcome, w.describe(e.Found))
 		}
-		return effects
+		return written{effects, ride.arrive()}
 	}
-	effects, sent, err := call(ctx, d.life, r)
+	did, sent, err := call(ctx, d.life, r)
 	if err != nil {
 		e := driver.Effect{Outcome: driver.Unsent, Err: err}
 		if sent {
 			e.Outcome = driver.Unknown
 		}
-		effects = slices.Repeat([]driver.Effect{e}, len(ops))
+		did = written{effects: slices.Repeat([]driver.Effect{e}, len(ops))}
 	}
-	return effects
+	return did.effects, did.reply
+}
+
+// written is the answer to a write.
+type written struct {
+	effects []driver.Effect
+	reply   []byte // to what rode
 }
 
 // failing is what a server answers that may also say that it could not.

@@ -69,6 +69,7 @@ type node struct {
 	paused time.Duration    // until when
 	cut    [2]time.Duration // until when, from each server
 	hole   time.Duration    // until when the bus is not heard
+	repair map[string]bool  // what its repair log holds
 }
 
 // An outcome is what a run left.
@@ -101,7 +102,7 @@ func newWorld(s *script, tracing bool) *world {
 	}
 	w.serial = !s.Through && slices.ContainsFunc(s.Items, func(it item) bool { return it.Op == set })
 	for i := range w.nodes {
-		w.nodes[i] = &node{w: w, id: i}
+		w.nodes[i] = &node{w: w, id: i, repair: map[string]bool{}}
 	}
 	return w
 }

@@ -37,16 +37,22 @@ const (
 	IdentityFlush
 	// AnnounceAfter: a writer announces a second time, after its last remote step.
 	AnnounceAfter
+	// Ride: an announcement that travelled with a write and got no answer is made again by itself.
+	Ride
 	// NoBlindLocal: what was loaded without the remote tier's consent is not kept locally.
 	NoBlindLocal
 	// KeepFence: no step takes another writer out of a fence.
 	KeepFence
 	// SourceSettle: where the source's outcome is unknown the fence stays.
 	SourceSettle
+	// FenceTold: a fence counts only if the other nodes were told of it.
+	FenceTold
 	// Renewal: fences of writes under way are renewed.
 	Renewal
 	// Repair: what was not acknowledged is tried again until it is.
 	Repair
+	// RepairLog: what a process had to repair when it died the next one repairs.
+	RepairLog
 	// RepairBypass: until then the keys are read from the source.
 	RepairBypass
 	// TagPosition: a value's stamp is from before its load, not from when it is stored.
@@ -59,6 +65,8 @@ const (
 	SoftCAS
 	// RefreshElection: of all nodes one refreshes a stale value. It saves loads, and nothing is wrong without it.
 	RefreshElection
+	// KnownInvalid: who allows stale values gets none that this node knows to be invalid.
+	KnownInvalid
 	// Guard: what a server that came back with older data may lack is not used.
 	Guard
 	// Suspend: the clock of all deadlines counts the time during which the machine was suspended.
@@ -70,11 +78,11 @@ const (
 var names = [mechanisms]string{
 	Lease: "lease", EpochCheck: "epoch-check", BumpAfter: "bump-after", JoinCheck: "join-check", Fence: "fence", Replay: "replay",
 	Trust: "trust", TrustGate: "trust-gate", IdentityFlush: "identity-flush",
-	AnnounceAfter: "announce-after", NoBlindLocal: "no-blind-local", KeepFence: "keep-fence",
-	SourceSettle: "source-settle", Renewal: "renewal", Repair: "repair", RepairBypass: "repair-bypass",
+	AnnounceAfter: "announce-after", Ride: "ride", NoBlindLocal: "no-blind-local", KeepFence: "keep-fence",
+	SourceSettle: "source-settle", FenceTold: "fence-told", Renewal: "renewal", Repair: "repair", RepairLog: "repair-log", RepairBypass: "repair-bypass",
 	TagPosition: "tag-position", TagIncarnation: "tag-incarnation", TagMoment: "tag-moment",
 	SoftCAS: "soft-cas", RefreshElection: "refresh-election",
-	Guard: "guard", Suspend: "suspend",
+	KnownInvalid: "known-invalid", Guard: "guard", Suspend: "suspend",
 }
 
 func (m Mechanism) String() string {
