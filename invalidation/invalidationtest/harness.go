@@ -42,8 +42,8 @@ type Harness struct {
 
 // patience is how long the suite waits for what must come, and prompt how long for what must come at once.
 const (
-	patience = 15 * time.Second
-	prompt   = 250 * time.Millisecond
+	patience = 30 * time.Second
+	prompt   = time.Second
 )
 
 // Run checks the transport. newHarness is called once for each case, and cleans up by t.Cleanup.
