@@ -21,12 +21,14 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if spec, ok := os.LookupEnv(envWriter); ok {
-		if err := serveWriter(spec); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
+	for env, serve := range map[string]func(spec string) error{envWriter: serveWriter, envHerd: serveHerd} {
+		if spec, ok := os.LookupEnv(env); ok {
+			if err := serve(spec); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				os.Exit(1)
+			}
+			os.Exit(0)
 		}
-		os.Exit(0)
 	}
 	servertest.Main(m)
 }

@@ -155,8 +155,16 @@ type writer struct {
 
 func startWriter(t testing.TB, spec string) *writer {
 	t.Helper()
+	w := startProcess(t, envWriter, spec)
+	w.expect(t)
+	return w
+}
+
+// startProcess starts the test binary as what a variable of its environment makes of it. It is killed with the test.
+func startProcess(t testing.TB, env, spec string) *writer {
+	t.Helper()
 	w := &writer{cmd: exec.Command(os.Args[0])}
-	w.cmd.Env = append(os.Environ(), envWriter+"="+spec)
+	w.cmd.Env = append(os.Environ(), env+"="+spec)
 	w.cmd.Stderr = os.Stderr
 	var err error
 	w.in, err = w.cmd.StdinPipe()
@@ -166,7 +174,6 @@ func startWriter(t testing.TB, spec string) *writer {
 	w.out = bufio.NewReader(out)
 	must(t, w.cmd.Start())
 	t.Cleanup(w.kill)
-	w.expect(t)
 	return w
 }
 

@@ -41,9 +41,13 @@ type want[K comparable, V any] struct {
 	consent driver.Op     // the step by which a loaded value may be stored; without a verb it may not
 	lease   record.Token  // of this fill, if it has one
 	turn    record.Token  // of this refresh, if it was elected
+	led     bool          // it had a lease
 	busy    record.Header // of what is at the key, if it is somebody else's turn; zero: unknown
 	dead    bool          // at the key is a value that was invalidated by tag or a Clear
 	down    error         // why the remote tier could not be asked
+
+	wanted <-chan struct{} // has a signal when somebody waits for the key; nil: nobody listens
+	deafen func()          // ends that
 
 	// The result.
 	entry *entry[K, V]
@@ -86,6 +90,7 @@ func (c *Cache[K, V]) fill(ctx context.Context, opts *call, wants ...*want[K, V]
 		}
 		defer end()
 	}
+	defer c.wakeWaiters(wants)
 	c.askLeases(ctx, opts, wants)
 	if len(wants) == 1 {
 		c.await(ctx, opts, wants[0])

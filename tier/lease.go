@@ -32,10 +32,11 @@ func (c Contention) String() string {
 	return "unknown"
 }
 
-// How often a waiting read asks again, with jitter, if no hint wakes it.
+// After what pauses a waiting read asks again, with jitter, each twice the one before. One that a hint would wake is in no hurry.
 const (
-	firstLook = time.Millisecond
-	lastLook  = 100 * time.Millisecond
+	firstLook  = time.Millisecond
+	hintedLook = 10 * time.Millisecond
+	lastLook   = 100 * time.Millisecond
 )
 
 // patience is for how many loads of others a read waits. Where they bring nothing, because the source fails or does not have the
@@ -65,6 +66,7 @@ func (c *Cache[K, V]) askLeases(ctx context.Context, opts *call, wants []*want[K
 		step.Record = record.New(record.Header{Kind: record.Lease, Token: w.lease, Expiry: time.Now().Add(c.opts.LeaseTTL)}, nil)
 		ops = append(ops, driver.Op{Key: w.remoteKey, Step: step})
 		asking = append(asking, w)
+		c.listen(w)
 	}
 	if len(ops) == 0 {
 		return
@@ -130,6 +132,9 @@ func (c *Cache[K, V]) await(ctx context.Context, opts *call, w *want[K, V]) {
 			var forget func()
 			woken, forget = c.awaitHint(w)
 			defer forget()
+			if c.opts.Bus != nil {
+				pause = max(pause, hintedLook)
+			}
 		}
 		next := time.NewTimer(pause/2 + jitter.N(pause))
 		select {
@@ -151,51 +156,24 @@ func (c *Cache[K, V]) await(ctx context.Context, opts *call, w *want[K, V]) {
 	}
 }
 
-// awaitHint tells whoever fills w's key that somebody waits, and returns a channel that has a signal when it was filled. The
-// function that it returns must be called.
-func (c *Cache[K, V]) awaitHint(w *want[K, V]) (filled <-chan struct{}, forget func()) {
-	bus := c.opts.Bus
-	if bus == nil {
-		return make(chan struct{}), func() {}
-	}
-	filled, forget = bus.Woken(filledTopic(w.remoteKey))
-	bus.Wake(wantedTopic(w.remoteKey))
-	return filled, forget
-}
-
 // contended reports whether it is somebody else's turn at w's key.
 func (w *want[K, V]) contended() bool {
 	return w.entry == nil && w.err == nil && w.consent.Key != "" && w.consent.Verb == 0
 }
 
-// The topics of hints: somebody waits for a key that another fills, and it was filled. No value travels over the bus.
-func wantedTopic(remoteKey string) string { return "want " + remoteKey }
-func filledTopic(remoteKey string) string { return "filled " + remoteKey }
-
 // holdLeases keeps the leases of wants alive until the function it returns is called. That gives back those which have not become
-// values, and tells whoever waits for the keys.
+// values.
 func (c *Cache[K, V]) holdLeases(ctx context.Context, wants []*want[K, V]) (end func()) {
 	var held []*want[K, V]
 	var ops []driver.Op
-	var tell []func()
 	for _, w := range wants {
 		if w.lease.IsZero() {
 			continue
 		}
 		held = append(held, w)
+		w.led = true
 		if w.consent.Verb != 0 {
 			ops = append(ops, driver.Op{Key: w.remoteKey, Step: record.Step{Verb: record.Renew, Expect: w.lease, TTL: c.opts.LeaseTTL}})
-		}
-		if bus := c.opts.Bus; bus != nil {
-			wanted, forget := bus.Woken(wantedTopic(w.remoteKey))
-			tell = append(tell, func() {
-				select {
-				case <-wanted:
-					bus.Wake(filledTopic(w.remoteKey))
-				default:
-				}
-				forget()
-			})
 		}
 	}
 	if len(held) == 0 {
@@ -205,9 +183,6 @@ func (c *Cache[K, V]) holdLeases(ctx context.Context, wants []*want[K, V]) (end 
 	return func() {
 		stop()
 		c.giveBack(ctx, held)
-		for _, f := range tell {
-			f()
-		}
 	}
 }
 
