@@ -35,7 +35,7 @@ func TestNothingIsOlderThanTheBoundWhateverGoesWrong(t *testing.T) { // not para
 		t.Run(backend+"+"+bus, func(t *testing.T) {
 			config := coherence.Config{Backend: backend, Bus: bus, Nodes: 4, Duration: duration, Faults: []string{"all"}}
 			if !all { // the machine has other tests to run, and the race detector may be on
-				config.Faults = []string{"all", "-failover"}
+				config.Faults, config.MaxStaleness = []string{"all", "-failover"}, 500*time.Millisecond
 				config.Nodes, config.MinReads, config.Traffic = 3, 1, node.Traffic{Keys: 200, Rate: 600, Readers: 20, Sweep: 4 * time.Second}
 			}
 			r := check(t, &config)

@@ -3,6 +3,7 @@ package coherence_test
 import (
 	"bytes"
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -24,6 +25,7 @@ const envNode = "STRATA_TEST_NODE"
 func TestMain(m *testing.M) {
 	without, isNode := os.LookupEnv(envNode)
 	if !isNode {
+		_ = flag.Set("test.parallel", "4") // most of what checks do is wait
 		servertest.Main(m)
 	}
 	redislog.Disable() // what goes wrong is meant to

@@ -26,7 +26,7 @@ func (r *run) schedule(ctx context.Context) {
 	}
 	full, cancelFull := context.WithTimeout(ctx, r.Duration)
 	defer cancelFull()
-	longer, cancelLonger := context.WithTimeout(ctx, r.Duration*3/2+10*time.Second)
+	longer, cancelLonger := context.WithTimeout(ctx, r.Duration*3/2+30*time.Second)
 	defer cancelLonger()
 	var playing sync.WaitGroup
 	for i, name := range names {

@@ -19,7 +19,9 @@ func scripts() []fault {
 		{name: "straddle-load", about: "a load is under way, the key is written within it, and read at once", lane: laneScripts, lasts: 2 * p1, play: straddleLoad},
 		{name: "straddle-reply", about: "the remote tier's answer to a node is under way, and the key is written within it", lane: laneScripts, lasts: 2 * p1, play: straddleReply},
 		{name: "straddle-own", about: "a node reads a key while its own write of it is slow to reach the remote tier", lane: laneScripts, lasts: p1, play: straddleOwn},
-		{name: "die-writing", about: "a node is killed between BeginWrite and Commit, all read the key then, and what it wrote counts after its death", lane: laneScripts, lasts: p1, play: dieWriting},
+		{name: "straddle-write", about: "a load begins between BeginWrite and Commit, and the key is read again when the bound is over", lane: laneScripts, lasts: 2 * p1, play: straddleWrite},
+		{name: "unknown-outcome", about: "the source gives no answer to a write, all read the key then, and the source has it after all", lane: laneScripts, lasts: 2 * p1, play: unknownOutcome},
+		{name: "die-writing", about: "a node is killed between BeginWrite and Commit, all read the key then, some invalidate it, and what it wrote counts after its death", lane: laneScripts, lasts: p1, play: dieWriting},
 	}
 }
 
@@ -136,14 +138,7 @@ func straddleLoad(ctx context.Context, p *playing) error {
 		holds[i] = p.source.hold(key)
 		s.ask(ctx, s.a, read(key))
 	}
-	begun := true
-	for _, h := range holds {
-		select {
-		case <-h.began:
-		case <-time.After(2 * time.Second):
-			begun = false
-		}
-	}
+	begun := allBegan(holds)
 	if begun {
 		if variant == 0 {
 			s.a.bus.proxy.Set(wire.Fault{Hang: true}, wire.ToClient)
@@ -250,62 +245,5 @@ func straddleOwn(ctx context.Context, p *playing) error {
 			s.ask(ctx, s.a, read(s.keys...))
 		}
 	}
-	return s.done()
-}
-
-func dieWriting(ctx context.Context, p *playing) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
-	defer cancel()
-	s, free := p.setScene(ctx, func(s *seat) bool { return node.Refuses(s.number) })
-	if s == nil {
-		return nil
-	}
-	defer free()
-	ask := func() {
-		for _, seat := range s.seats {
-			if seat == s.a || seat == s.b {
-				s.ask(ctx, seat, read(s.keys...))
-			}
-		}
-	}
-	ask()
-	if !s.wait() {
-		return s.done()
-	}
-	holds := make([]*hold, len(s.keys))
-	var writing sync.WaitGroup
-	for i, key := range s.keys {
-		holds[i] = p.source.holdCommit(key)
-		writing.Go(func() { // ends with the node
-			_, _ = s.a.get().ask(ctx, node.Request{Write: &node.Write{Key: key, Verb: node.BeginWrite}})
-		})
-	}
-	begun := true
-	for _, h := range holds {
-		select {
-		case <-h.began:
-		case <-time.After(2 * time.Second):
-			begun = false
-		}
-	}
-	for range 3 {
-		s.ask(ctx, s.b, read(s.keys...))
-	}
-	s.wait()
-	p.died(s.a.get().process)
-	s.a.get().kill()
-	writing.Wait()
-	for _, h := range holds {
-		close(h.release)
-	}
-	if begun {
-		p.promise(s.keys)
-	} else {
-		s.from = 0
-	}
-	if err := p.revive(ctx, s.a); err != nil {
-		return err
-	}
-	s.look(ctx, time.Now())
 	return s.done()
 }

@@ -46,6 +46,9 @@ const (
 
 	// leaseTTL is the shortest there is, so that leases of nodes which were killed or stopped end within a run.
 	leaseTTL = time.Second
+
+	// sourceSettle is more than the source takes for a commit to which it has given no answer.
+	sourceSettle = 3 * time.Second
 )
 
 func newStrata(ctx context.Context, c *Config, source *Source) (cache, error) {
@@ -66,7 +69,7 @@ func newStrata(ctx context.Context, c *Config, source *Source) (cache, error) {
 func newTier(c *Config, s *strata, name string, p policy.Policy[int, Value]) (*tier.Cache[int, Value], error) {
 	o := &tier.Options[int, Value]{
 		Remote: s.store, Bus: s.bus, Version: c.Run, MaxStaleness: c.MaxStaleness, Policy: p,
-		TTL: time.Hour, LeaseTTL: leaseTTL, LoadTimeout: 2 * callTimeout,
+		TTL: time.Hour, LeaseTTL: leaseTTL, SourceSettle: sourceSettle, LoadTimeout: 2 * callTimeout,
 	}
 	if Refuses(c.Node) {
 		o.WhenUnreachable = tier.Refuse

@@ -56,8 +56,9 @@ type Read struct {
 
 // Write is one write of a key.
 type Write struct {
-	Key  int
-	Verb string
+	Key      int
+	Verb     string
+	Patience time.Duration // how long the source may take to commit; 0: as long as the call
 }
 
 // A Message is what a node tells. With a Seq it is the reply to a request.

@@ -113,7 +113,7 @@ func (n *node) answer(ctx context.Context, r Request) {
 			n.flush()
 		}
 	case r.Write != nil:
-		err = n.write(ctx, r.Write.Key, r.Write.Verb)
+		err = n.write(ctx, *r.Write)
 	case r.State:
 		m.State = &State{Stats: n.cache.Stats()}
 	}

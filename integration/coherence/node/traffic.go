@@ -105,9 +105,9 @@ func (n *node) sweep(ctx context.Context, r *rand.Rand) {
 			return
 		}
 		key := kinds*r.IntN(max(1, t.Keys/kinds)) + []int{0, 5}[i/2%2]
-		err := n.write(context.WithoutCancel(ctx), key, []string{Clear, Prefix}[i%2]) // recorded
+		err := n.write(context.WithoutCancel(ctx), Write{Key: key, Verb: []string{Clear, Prefix}[i%2]}) // recorded
 		if errors.Is(err, tier.ErrUnsupported) {
-			_ = n.write(context.WithoutCancel(ctx), key, Clear)
+			_ = n.write(context.WithoutCancel(ctx), Write{Key: key, Verb: Clear})
 		}
 		pause.Reset(t.Sweep/2 + rand.N(t.Sweep))
 	}
@@ -131,7 +131,7 @@ func (w *worker) once(ctx context.Context) {
 		if verb == Set {
 			defer n.writes.turn(key)()
 		}
-		_ = n.write(ctx, key, verb) // recorded
+		_ = n.write(ctx, Write{Key: key, Verb: verb}) // recorded
 		return
 	}
 	if w.rand.Float64() < t.Many {

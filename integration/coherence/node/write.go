@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/strata-cache/strata/integration/coherence/clock"
 	"github.com/strata-cache/strata/integration/coherence/history"
@@ -11,16 +12,22 @@ import (
 
 // A change is one write as it goes on: what it commits at the source, and of which keys it tells the cache.
 type change struct {
-	process history.Process
-	source  *Source
-	verb    string
-	keys    []int         // the one that is written, and what else the cache is told of
-	made    map[int]int64 // what was committed: versions, or their names
-	began   int64         // when the cache was called; the source may have been written before
+	process  history.Process
+	source   *Source
+	verb     string
+	keys     []int         // the one that is written, and what else the cache is told of
+	made     map[int]int64 // what was committed: versions, or their names
+	patience time.Duration // of the source's commits, 0 for that of the call
+	began    int64         // when the cache was called; the source may have been written before
 }
 
 // commit makes a new version at the source.
 func (c *change) commit(ctx context.Context, key int) (Value, error) {
+	if c.patience > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, c.patience)
+		defer cancel()
+	}
 	v, err := c.source.Commit(ctx, key)
 	if err == nil {
 		c.made[key] = v.Version
@@ -44,12 +51,12 @@ func (c *change) ended(err error) []history.Write {
 	return writes
 }
 
-// write makes new versions at the source and does to the cache what verb says. It tells of that at once: what a node has
+// write makes new versions at the source and does to the cache what the verb says. It tells of that at once: what a node has
 // acknowledged counts, even if it is killed now.
-func (n *node) write(ctx context.Context, key int, verb string) error {
+func (n *node) write(ctx context.Context, w Write) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	c := &change{process: n.config.Process, source: n.source, verb: verb, keys: covered(verb, key, n.config.Traffic.Keys), made: map[int]int64{}}
+	c := &change{process: n.config.Process, source: n.source, verb: w.Verb, patience: w.Patience, keys: covered(w.Verb, w.Key, n.config.Traffic.Keys), made: map[int]int64{}}
 	err := n.cache.Write(ctx, c)
 	if c.began != 0 {
 		n.send(Message{Writes: c.ended(err)})
