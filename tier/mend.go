@@ -149,7 +149,7 @@ func (c *Cache[K, V]) mend(ctx context.Context, r round) (ok bool) {
 	return ok
 }
 
-// hold places fences that outlast the doubt about their keys.
+// hold places fences that outlast the doubt about their keys, and announces that: meanwhile all nodes read the source.
 func (c *Cache[K, V]) hold(ctx context.Context, rs []repair) (ok bool) {
 	ops := make([]driver.Op, len(rs))
 	for i, r := range rs {
@@ -158,15 +158,20 @@ func (c *Cache[K, V]) hold(ctx context.Context, rs []repair) (ok bool) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, mendTimeout)
 	defer cancel()
-	ok = true
+	var placed []repair
+	var keys []string
 	for i, e := range c.remote.Write(ctx, ops...) {
 		if e.Outcome == driver.Done || e.Outcome == driver.Refused { // refused: there are more writers than a fence holds, so there is one
-			c.repairs.held(rs[i])
-		} else {
-			ok = false
+			placed, keys = append(placed, rs[i]), append(keys, rs[i].key)
 		}
 	}
-	return ok
+	if len(keys) > 0 && c.announce(ctx, invalidation.VerbInvalidate, keys) != nil {
+		return false
+	}
+	for _, r := range placed {
+		c.repairs.held(r)
+	}
+	return len(placed) == len(rs)
 }
 
 // mendKeys empties keys at the remote tier and announces that.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/strata-cache/strata/backend/record"
+	"github.com/strata-cache/strata/internal/mono"
 	"github.com/strata-cache/strata/internal/weaken"
 )
 
@@ -28,7 +30,8 @@ type logged struct {
 	log RepairLog  // nil: none
 }
 
-// resume begins the repairs that an earlier process did not end.
+// resume begins the repairs that an earlier process did not end. It may have died while it was not known whether the source has a
+// write: so each is one of unknown outcome again.
 func (c *Cache[K, V]) resume() {
 	log := c.opts.RepairLog
 	if log == nil || weaken.Off(weaken.RepairLog) {
@@ -41,7 +44,14 @@ func (c *Cache[K, V]) resume() {
 		keys = append(keys, "")
 	}
 	for _, k := range keys {
-		c.repairLater(repairOf(k))
+		r := repairOf(k)
+		if !weaken.Off(weaken.SourceSettle) {
+			r.later, r.due = true, mono.Now()+c.opts.SourceSettle
+		}
+		if k != "" && r.later {
+			r.hold, r.tokens = true, []record.Token{record.NewToken()}
+		}
+		c.repairLater(r)
 	}
 }
 

@@ -271,6 +271,18 @@ func TestAWriteThatIsPendingIsRepairedAfterADeath(t *testing.T) {
 	)
 }
 
+// No fence could be placed, the source gave no answer, and the node died. The next process repairs; then the source has it.
+func TestARepairAfterADeathWaitsForTheSource(t *testing.T) {
+	playedWith(t, script{Through: true, Logged: true}, weaken.SourceSettle, forever,
+		item{At: ms(100), Node: 1, Op: get},
+		item{At: ms(120), Node: 0, Op: get}, // so that it knows the markers
+		item{At: ms(190), Node: 0, Op: cutRemote, For: ms(200)},
+		item{At: ms(200), Node: 0, Op: set, Source: lands, SourceLate: ms(300)},
+		item{At: ms(400), Node: 0, Op: crash, For: ms(40)},
+		item{At: ms(500), Node: 1, Op: get},
+	)
+}
+
 // The Delete is done, and the announcement that travelled with it gets lost behind it.
 func TestAnAnnouncementThatRodeInVainIsMadeAgain(t *testing.T) {
 	playedWith(t, script{Rides: true}, weaken.Ride, stale,
