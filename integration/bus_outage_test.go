@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -11,8 +13,10 @@ import (
 
 	"github.com/strata-cache/strata/backend"
 	"github.com/strata-cache/strata/internal/fault/wire"
+	"github.com/strata-cache/strata/internal/server"
 	"github.com/strata-cache/strata/internal/servertest"
 	"github.com/strata-cache/strata/invalidation"
+	"github.com/strata-cache/strata/invalidation/hazelcastbus"
 	"github.com/strata-cache/strata/invalidation/redisbus"
 	"github.com/strata-cache/strata/policy"
 	"github.com/strata-cache/strata/tier"
@@ -22,15 +26,38 @@ import (
 // none fails; what the log still has costs no flush.
 func TestABusThatIsSilentOrCutUnderLoadCostsNoFlushAndNoRead(t *testing.T) {
 	t.Parallel()
-	s := servertest.Redis(t)
+	t.Run("Redis", func(t *testing.T) {
+		t.Parallel()
+		s := servertest.Redis(t)
+		loseTheBus(t, s, s.URL()+"?timeout=500ms", func(url string) (*invalidation.Bus, error) { return redisbus.Open(t.Context(), url, nil) })
+	})
+	t.Run("Hazelcast", func(t *testing.T) {
+		t.Parallel()
+		if os.Getenv(envLoad) == "" {
+			t.Skipf("half a minute, with a member of its own: set %s", envLoad)
+		}
+		port, err := server.FreePort()
+		must(t, err)
+		clients, err := server.FreePort()
+		must(t, err)
+		// Clients are told an address at which nobody is, so that they stay with the proxy that they know.
+		s := servertest.Hazelcast(t, &server.HazelcastOptions{Port: port, ClientPort: clients, PublicAddress: "127.0.0.1:1"})
+		loseTheBus(t, servertest.Redis(t), s.URL()+"&timeout=500ms", func(url string) (*invalidation.Bus, error) { return hazelcastbus.Open(t.Context(), url, nil) })
+	})
+}
+
+// loseTheBus has the nodes' store at s, and their bus at a URL.
+func loseTheBus(t *testing.T, s *server.Server, at string, open func(url string) (*invalidation.Bus, error)) {
+	u, err := url.Parse(at)
+	must(t, err)
 	var buses []*invalidation.Bus
 	var proxy *wire.Proxy
 	l := startFleetOf(t, 3, 60, func() (*backend.Store, *invalidation.Bus) {
-		p, err := wire.New(s.Addr())
+		p, err := wire.New(u.Host)
 		must(t, err)
 		t.Cleanup(func() { p.Close() })
 		proxy = p
-		bus, err := redisbus.Open(t.Context(), strings.Replace(s.URL(), s.Addr(), proxy.Addr(), 1)+"?timeout=500ms", nil)
+		bus, err := open(strings.Replace(at, u.Host, proxy.Addr(), 1))
 		must(t, err)
 		t.Cleanup(func() { bus.Close() })
 		buses = append(buses, bus)
