@@ -166,7 +166,7 @@ func TestCommandsOfAMissAndAWrite(t *testing.T) {
 	type products struct {
 		server  func(*testing.T) *server.Server
 		command func([]byte) (string, int)
-		bus     func(ctx context.Context, url string, o invalidation.Options) (*invalidation.Bus, error)
+		bus     func(ctx context.Context, url string, o invalidation.Options) (*invalidation.Bus, error) // nil: with the store's client
 	}
 	redis := products{func(t *testing.T) *server.Server { return servertest.SharedRedis(t) }, redisCommand,
 		func(ctx context.Context, url string, o invalidation.Options) (*invalidation.Bus, error) {
@@ -180,13 +180,15 @@ func TestCommandsOfAMissAndAWrite(t *testing.T) {
 		func(ctx context.Context, url string, o invalidation.Options) (*invalidation.Bus, error) {
 			return hazelcastbus.Open(ctx, url, &hazelcastbus.Options{Options: o, Name: "commands"})
 		}}
+	shared := products{server: redis.server, command: redisCommand}
 	type cost struct{ remote, bus int }
 	for _, c := range []struct {
 		name                  string
 		store, bus            products
 		miss, hit, set, empty cost
 	}{
-		{"Redis and Redis", redis, redis, cost{3, 0}, cost{1, 0}, cost{2, 1}, cost{1, 1}},
+		{"Redis and Redis, one client", redis, shared, cost{3, 0}, cost{1, 0}, cost{3, 0}, cost{2, 0}}, // the announcement is one of them
+		{"Redis and Redis, two clients", redis, redis, cost{3, 0}, cost{1, 0}, cost{2, 1}, cost{1, 1}},
 		{"Memcached and Redis", memcached, redis, cost{5, 0}, cost{1, 0}, cost{4, 1}, cost{2, 1}},
 		{"Memcached and Memcached", memcached, memcached, cost{5, 0}, cost{1, 0}, cost{4, 2}, cost{2, 2}},
 		{"Hazelcast and Redis", hazelcast, redis, cost{5, 0}, cost{1, 0}, cost{4, 1}, cost{2, 1}},
@@ -196,7 +198,13 @@ func TestCommandsOfAMissAndAWrite(t *testing.T) {
 			t.Parallel()
 			store, bus := newTap(t, c.store.server(t).URL(), c.store.command), newTap(t, c.bus.server(t).URL(), c.bus.command)
 			remote := openStore(t, store.url)
-			b, err := c.bus.bus(t.Context(), bus.url, invalidation.Options{})
+			var b *invalidation.Bus
+			var err error
+			if c.bus.bus == nil {
+				b, err = redisbus.New(remote, &redisbus.Options{Name: "commands"})
+			} else {
+				b, err = c.bus.bus(t.Context(), bus.url, invalidation.Options{})
+			}
 			must(t, err)
 			t.Cleanup(func() { b.Close() })
 			x, err := tier.New(servertest.Key(t), &tier.Options[int, string]{

@@ -183,16 +183,17 @@ func (s *site) failover(ctx context.Context, p *playing) error {
 	if _, err = s.group.AwaitFailover(ctx, old); err == nil {
 		p.lead(ctx, s)
 	}
+	err = errors.Join(err, s.downAfter(ctx, patient)) // before another one is called for
 	if stopped {
 		err = errors.Join(err, old.Resume())
 	} else {
 		err = errors.Join(err, s.restart(ctx, old, ""))
 	}
-	return errors.Join(err, s.downAfter(ctx, patient), p.settled(ctx, s))
+	return errors.Join(err, p.settled(ctx, s))
 }
 
 // impatient is how long Sentinels wait for a silent primary that they shall replace.
-const impatient = 500 * time.Millisecond
+const impatient = time.Second
 
 // downAfter tells the Sentinels how long to wait for a silent primary.
 func (s *site) downAfter(ctx context.Context, d time.Duration) error {

@@ -67,8 +67,9 @@ func startSite(ctx context.Context, role, product string, failover bool) (s *sit
 		if failover {
 			// As docs/redis.md wants it: a primary without a replica takes no writes that could be lost with it.
 			o.Args = []string{"--min-replicas-to-write", "1", "--min-replicas-max-lag", "2"}
-			if s.group, err = server.Sentinel(ctx, &server.SentinelOptions{Node: o, DownAfter: patient}); err == nil {
+			if s.group, err = server.Sentinel(ctx, &server.SentinelOptions{Node: o}); err == nil {
 				s.srv, err = s.group.Primary(ctx)
+				err = errors.Join(err, s.downAfter(ctx, patient))
 			}
 		} else {
 			s.srv, err = server.Redis(ctx, &o)
