@@ -106,6 +106,7 @@ func tierOptions[K comparable, V any](set *Set, c *cachePlan, pol policy.Policy[
 		OnContention:    c.contention,
 		WhenUnreachable: c.unreachable,
 		SourceSettle:    c.sourceSettle,
+		StaleSample:     c.staleSample,
 		LocalCost:       c.localCost,
 		Version:         c.version,
 		Compression:     c.compressor,

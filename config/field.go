@@ -36,6 +36,7 @@ type settings struct {
 	contention   tier.Contention
 	unreachable  tier.Unreachable
 	sourceSettle time.Duration
+	staleSample  int
 	localCost    int64 // -1: off
 	version      string
 	compression  string // "": off
@@ -70,6 +71,7 @@ const (
 	typeDuration  = "duration"
 	typeSize      = "size"
 	typeNumber    = "number"
+	typeCount     = "count"
 	typeText      = "text"
 	typeName      = "name"
 	typeKey       = "key"
@@ -156,6 +158,11 @@ var cacheFields = []field[settings]{
 		"source_settle", typeDuration, "5s",
 		"how long a write of the source whose outcome is unknown may still take effect; at least 10ms",
 		duration(func(s *settings) *time.Duration { return &s.sourceSettle }, 10*time.Millisecond, false),
+	},
+	{
+		"stale_sample", typeCount, "0",
+		"how many local values a second are compared with the remote tier, to know how stale they are; at most 10000, 0 for none",
+		setStaleSample,
 	},
 	{
 		"local_cost", typeSize, "64MiB",
@@ -304,6 +311,20 @@ func setJitter(s *settings, v string) string {
 		return "is out of bounds: a share from 0 to 0.9"
 	}
 	s.jitter = n
+	return ""
+}
+
+const maxStaleSample = 10_000
+
+func setStaleSample(s *settings, v string) string {
+	n, err := strconv.Atoi(v)
+	if err != nil {
+		return "is not a whole number"
+	}
+	if n < 0 || n > maxStaleSample {
+		return fmt.Sprintf("is out of bounds: from 0 to %d", maxStaleSample)
+	}
+	s.staleSample = n
 	return ""
 }
 

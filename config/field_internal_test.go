@@ -43,7 +43,7 @@ func TestEveryFieldReachesTheCache(t *testing.T) {
 		"ttl": {"61m", "1h1m0s"}, "local_ttl": {"62s", "1m2s"}, "soft_ttl": {"63s", "1m3s"}, "negative_ttl": {"64s", "1m4s"},
 		"jitter": {"0.25", "0.25"}, "max_staleness": {"1500ms", "1.5s"}, "load_timeout": {"7s", "7s"}, "fence_wait": {"8ms", "8ms"},
 		"lease_ttl": {"9s", "9s"}, "on_contention": {"fail", "fail"},
-		"when_unreachable": {"refuse", "refuse"}, "source_settle": {"11s", "11s"},
+		"when_unreachable": {"refuse", "refuse"}, "source_settle": {"11s", "11s"}, "stale_sample": {"12", "12"},
 		"local_cost": {"3MiB", "3145728"}, "version": {"1.10", "1.10"},
 		"remote": {"x://r", ""}, "bus": {"x://b", ""}, "mode": {"cache-aside", ""},
 		"compression": {"zstd", "zstd from 4096"}, "compression_threshold": {"4KiB", ""}, "encryption": {"ring", "new, old"},
@@ -148,6 +148,8 @@ func TestBoundsAreThoseOfTier(t *testing.T) {
 		{"soft_ttl", "1ns", "-1ns"},
 		{"jitter", "0.9", "0.91"},
 		{"jitter", "0", "-0.01"},
+		{"stale_sample", "10000", "10001"},
+		{"stale_sample", "0", "-1"},
 		{"local_cost", "64KiB", "65535"},
 		{"max_body", "1KiB", "1023"},
 		{"max_body", "64MiB", "67108865"},
@@ -174,6 +176,8 @@ func TestBoundsAreThoseOfTier(t *testing.T) {
 		switch test.field { // past the check, to ask tier
 		case "jitter":
 			fmt.Sscan(test.below, &s.jitter)
+		case "stale_sample":
+			fmt.Sscan(test.below, &s.staleSample)
 		case "local_cost":
 			s.localCost = 65535
 		case "max_body":

@@ -31,6 +31,7 @@ var definitions = map[string]object{
 	typeDuration:  {"type": "string", "pattern": `^\+?(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+$` + orVariable},
 	typeSize:      {"type": []string{"integer", "string"}, "minimum": 0, "pattern": sizeForm.String() + orVariable},
 	typeNumber:    {"type": []string{"number", "string"}, "minimum": 0, "maximum": maxJitter, "pattern": `^[-+]?[.0-9]` + orVariable},
+	typeCount:     {"type": []string{"integer", "string"}, "minimum": 0, "maximum": maxStaleSample, "pattern": `^[-+]?[0-9]+$` + orVariable},
 	typeMode:      oneOf(modes),
 	typeAlgorithm: oneOf(compressions),
 	typeAnswer:    oneOf(contentions),

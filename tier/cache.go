@@ -39,6 +39,8 @@ type Cache[K comparable, V any] struct {
 	n    counters
 	hits hits
 
+	detector detector
+
 	flights   flights[K, V]
 	refreshes refreshes
 	writers   writers
@@ -112,6 +114,7 @@ func newCache[K comparable, V any](name string, o *Options[K, V], fingerprint fu
 		}
 	}
 	c.resume()
+	c.detect()
 	return c, nil
 }
 

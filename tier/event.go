@@ -13,10 +13,11 @@ const (
 	EventMismatch                         // another node uses this cache's name with other options
 	EventRewind                           // the remote tier came back with older data, or may have: Err says what that means, and when it is over
 	EventRepair                           // what is to be repaired is too much for single keys, or was left when the cache closed
+	EventStale                            // a local value was found that is older than MaxStaleness allows: see Options.StaleSample
 )
 
 func (k EventKind) String() string {
-	if names := [...]string{"", "remote error", "undecodable", "refresh failed", "flush", "mismatch", "rewind", "repair"}; int(k) < len(names) {
+	if names := [...]string{"", "remote error", "undecodable", "refresh failed", "flush", "mismatch", "rewind", "repair", "stale"}; int(k) < len(names) {
 		return names[k]
 	}
 	return "unknown"

@@ -164,6 +164,16 @@ func (l *local[K, V]) displaced(e *entry[K, V]) {
 	}
 }
 
+// walk calls see with each entry of the table, from the slot at on, until it returns false. It returns the slot after the last.
+func (l *local[K, V]) walk(at uint64, see func(*entry[K, V]) bool) (next uint64) {
+	for end := at + uint64(len(l.table)); at != end; at++ {
+		if e := l.table[at&l.mask].Load(); e != nil && !see(e) {
+			return at + 1
+		}
+	}
+	return at
+}
+
 // clear frees the memory of all entries. It is not what keeps them from being served.
 func (l *local[K, V]) clear() {
 	for i := range l.table {

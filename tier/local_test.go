@@ -6,9 +6,11 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/strata-cache/strata/policy"
 	"github.com/strata-cache/strata/tier"
+	"github.com/strata-cache/strata/tier/tiertest"
 )
 
 func TestWhatWasSetIsReadBackAtOnce(t *testing.T) {
@@ -144,7 +146,16 @@ func TestLocalHitAllocs(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
 	}
-	c := open(t, &tier.Options[string, string]{})
+	for name, o := range map[string]*tier.Options[string, string]{
+		"plain": {},
+		// Its own allocations count here, too, so it compares little at a time.
+		"compared": {Remote: tiertest.New(t).Store, MaxStaleness: time.Hour, StaleSample: 2},
+	} {
+		t.Run(name, func(t *testing.T) { hitAllocs(t, open(t, o)) })
+	}
+}
+
+func hitAllocs(t *testing.T, c *tier.Cache[string, string]) {
 	keys := make([]string, 100)
 	for i := range keys {
 		keys[i] = fmt.Sprint("key", i)

@@ -109,6 +109,13 @@ type Options[K comparable, V any] struct {
 	// digits, '.', '_' and '-', as the cache's name does.
 	Version string
 
+	// StaleSample is how many local values a second are compared with the remote tier, to know how stale they are: Stats.Staleness
+	// tells, and one that is staler than MaxStaleness is an EventStale. Either the promise was broken then, or the source was
+	// changed without the cache being told, or a change was not acknowledged yet, or the clocks of nodes differ. They are read 64 at
+	// a time, in one bulk read; a local hit costs nothing more. Without a Remote, or a local tier, there is nothing to
+	// compare. At most 10,000. Default 0: none are.
+	StaleSample int
+
 	// OnEvent is told of what went wrong without failing a call: see Event. It is called on the goroutine where it
 	// happened and must not block. Default nil.
 	OnEvent func(Event)
@@ -224,6 +231,9 @@ func (o *Options[K, V]) validate(name string) error {
 	}
 	if o.SourceSettle < minSourceSettle {
 		bad("SourceSettle %v: must be at least %v", o.SourceSettle, minSourceSettle)
+	}
+	if o.StaleSample < 0 || o.StaleSample > maxStaleSample {
+		bad("StaleSample %d: must be from 0 to %d", o.StaleSample, maxStaleSample)
 	}
 	switch {
 	case o.LocalCost < 0 && o.Remote == nil:

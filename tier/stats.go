@@ -40,6 +40,8 @@ type Stats struct {
 	Repaired      uint64                   // those that were
 	LocalCost     int64                    // what the local tier holds now, in bytes as Weigh counts them
 	Trusted       bool                     // local values may be served now because the bus is heard
+
+	Staleness Staleness // of local values, as far as Options.StaleSample asks for
 }
 
 // counters are the parts of Stats that are counted. Hits are counted apart: see hits.
@@ -107,6 +109,7 @@ func (c *Cache[K, V]) Stats() Stats {
 		Repairs:      c.repairs.waiting(),
 		Repaired:     c.n.repaired.Load(),
 		Trusted:      c.trusted(),
+		Staleness:    c.detector.staleness(),
 	}
 	for r := range s.UndecodableBy {
 		s.UndecodableBy[r] = c.n.undecodableBy[r].Load()
