@@ -42,6 +42,9 @@ func newTap(t *testing.T, rawURL string, next func(b []byte) (name string, n int
 	servertest.Require(t, err)
 	t.Cleanup(func() { p.Close() })
 	u.Host = p.Addr()
+	q := u.Query()
+	q.Set("timeout", "30s") // what times out is not counted, and commands are
+	u.RawQuery = q.Encode()
 	x := &tap{proxy: p, url: u.String(), count: map[string]int{}}
 	p.Set(wire.Fault{Rewrite: func(int) func([]byte) []byte {
 		var seen []byte
