@@ -74,9 +74,10 @@ func (b *Bus) Watch(ctx context.Context, caches ...string) (iter.Seq[Change], er
 	})
 	return func(yield func(Change) bool) {
 		defer cancel()
-		for ctx.Err() == nil {
+		over := func() bool { return ctx.Err() != nil || b.ctx.Err() != nil } // ctx ends a little later than b.ctx
+		for !over() {
 			for _, change := range w.take() {
-				if ctx.Err() != nil || !yield(change) {
+				if over() || !yield(change) {
 					return
 				}
 			}

@@ -331,11 +331,16 @@ func TestAWatchEndsWithItsContextItsLoopAndTheBus(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		n.announce(t, invalidate("4"))
+		n.announce(t, invalidate("4"), invalidate("5"))
+		told := 0
 		for range closing {
+			told++
 			if err := n.bus.Close(); err != nil {
 				t.Error(err)
 			}
+		}
+		if told != 1 {
+			t.Errorf("told %d changes", told)
 		}
 		synctest.Wait()
 		if _, ended := left.all(); !ended {

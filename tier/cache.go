@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/strata-cache/strata/backend"
+	"github.com/strata-cache/strata/internal/remotekey"
 	"github.com/strata-cache/strata/invalidation"
 	"github.com/strata-cache/strata/policy"
 )
@@ -81,7 +82,7 @@ func newCache[K comparable, V any](name string, o *Options[K, V], fingerprint fu
 	c := &Cache[K, V]{
 		name:      name,
 		opts:      opts,
-		keyPrefix: name + "/" + opts.Version + "/{",
+		keyPrefix: remotekey.Prefix(name, opts.Version),
 		keyString: keyString,
 		seed:      maphash.MakeSeed(),
 		remote:    opts.Remote,

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/strata-cache/strata/internal/remotekey"
 	"github.com/strata-cache/strata/invalidation"
 )
 
@@ -56,7 +57,7 @@ func (c *Cache[K, V]) InvalidatePrefix(ctx context.Context, prefix string) error
 	c.epochs.flush()
 	defer c.epochs.flush()
 	if c.remote != nil {
-		if _, err := c.remote.DeletePrefix(ctx, c.keyPrefix+braceEscaper.Replace(prefix)); err != nil {
+		if _, err := c.remote.DeletePrefix(ctx, c.keyPrefix+remotekey.Escape(prefix)); err != nil {
 			if errors.Is(err, ErrUnsupported) {
 				err = fmt.Errorf("%w: give the values a tag, and use InvalidateTag", err)
 			}

@@ -27,6 +27,8 @@
 // Whoever comes too late is refused, so what was loaded before a write is never stored after it; and what the remote tier
 // refused is not kept locally either.
 //
+// [Cache.Watch] tells an application what is invalidated, as a sequence to range over, for what it derives from values.
+//
 // # Writing the source
 //
 // Under policy.WriteThrough Set, SetMany and Delete write the source, within a fence: nobody stores or keeps what was loaded before

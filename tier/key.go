@@ -7,7 +7,8 @@ import (
 	"fmt"
 	"reflect"
 	"strconv"
-	"strings"
+
+	"github.com/strata-cache/strata/internal/remotekey"
 )
 
 // keyFunc returns how keys of type K are written at the remote tier, or an error if that is not known.
@@ -48,9 +49,6 @@ func textKey[K comparable](k K) (string, error) {
 	return string(b), err
 }
 
-// braceEscaper keeps user bytes from ending the braces that decide where a key lives.
-var braceEscaper = strings.NewReplacer("%", "%25", "{", "%7B", "}", "%7D")
-
 // remoteKey returns the key of k at the remote tier: name/version/{k}.
 func (c *Cache[K, V]) remoteKey(k K) (string, error) {
 	var s string
@@ -62,8 +60,5 @@ func (c *Cache[K, V]) remoteKey(k K) (string, error) {
 	} else {
 		s = c.keyString(k)
 	}
-	if strings.ContainsAny(s, "%{}") {
-		s = braceEscaper.Replace(s)
-	}
-	return c.keyPrefix + s + "}", nil
+	return remotekey.Join(c.keyPrefix, s), nil
 }

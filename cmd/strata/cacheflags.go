@@ -3,14 +3,13 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/strata-cache/strata/backend"
+	"github.com/strata-cache/strata/internal/remotekey"
 	"github.com/strata-cache/strata/invalidation"
 	"github.com/strata-cache/strata/tier"
 )
@@ -77,10 +76,7 @@ func (f *cacheFlags) with(ctx context.Context, do func(context.Context, *tier.Ou
 	return do(ctx, o)
 }
 
-// braceEscaper is what package tier does to a key.
-var braceEscaper = strings.NewReplacer("%", "%25", "{", "%7B", "}", "%7D")
-
-// remoteKey is the key as package tier writes it for the remote tier: a test compares the two.
+// remoteKey is the key as package tier writes it for the remote tier.
 func (f *cacheFlags) remoteKey(key string) string {
-	return fmt.Sprintf("%s/%s/{%s}", f.cache, f.version, braceEscaper.Replace(key))
+	return remotekey.Join(remotekey.Prefix(f.cache, f.version), key)
 }
