@@ -61,7 +61,7 @@ func (f *cacheFlags) with(ctx context.Context, do func(context.Context, *tier.Ou
 	}
 	var bus *invalidation.Bus
 	if f.bus != "" {
-		if bus, err = openBus(ctx, f.bus); err != nil {
+		if bus, err = openBus(ctx, f.bus, nil); err != nil {
 			return err
 		}
 		defer closeAll(&err, bus.Close)

@@ -3,6 +3,7 @@
 //	strata demo                                        three nodes, a slow source, and what the cache does for them
 //	strata bench --backend redis://localhost:6379      the same work on each backend that is named
 //	strata get --backend URL --cache products 42       what a running program's cache holds
+//	strata watch --bus redis://localhost:6379          what is invalidated, as it happens
 //	strata config validate strata.yaml                 all mistakes in a configuration
 //
 // strata help, and strata COMMAND --help, say more. It is the only place that links every backend.

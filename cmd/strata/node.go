@@ -124,7 +124,7 @@ func (n *node) start(ctx context.Context, c nodeConfig) (err error) {
 		n.close = append(n.close, n.shared.Close)
 	}
 	if n.bus == nil {
-		if n.bus, err = openBus(ctx, c.Bus); err != nil {
+		if n.bus, err = openBus(ctx, c.Bus, nil); err != nil {
 			return err
 		}
 		n.close = append(n.close, n.bus.Close)

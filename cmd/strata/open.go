@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/strata-cache/strata/internal/hazelcastconn"
 	"github.com/strata-cache/strata/internal/memcachedconn"
 	"github.com/strata-cache/strata/internal/redisconn"
+	"github.com/strata-cache/strata/internal/secret"
 	"github.com/strata-cache/strata/invalidation"
 	"github.com/strata-cache/strata/invalidation/hazelcastbus"
 	"github.com/strata-cache/strata/invalidation/memcachedbus"
@@ -22,6 +24,7 @@ import (
 const (
 	envBackend = "STRATA_BACKEND"
 	envBus     = "STRATA_BUS"
+	envBusKeys = "STRATA_BUS_KEYS" // there is no flag for it: the list of processes would show it
 )
 
 // openStore opens a backend. What is wrong with its URL is a usage error.
@@ -33,20 +36,49 @@ func openStore(ctx context.Context, rawURL string) (*backend.Store, error) {
 	return s, usage(err)
 }
 
-// openBus opens a bus on a server.
-func openBus(ctx context.Context, rawURL string) (*invalidation.Bus, error) {
-	switch {
-	case !carriesBus(rawURL):
+// openBus opens a bus on a server. onEvent may be nil.
+func openBus(ctx context.Context, rawURL string, onEvent func(invalidation.Event)) (*invalidation.Bus, error) {
+	if !carriesBus(rawURL) {
 		return nil, usage(fmt.Errorf("bus %s: a bus is %s", redact(rawURL), busForms))
-	case schemeOf(rawURL) == hazelcastconn.Scheme:
-		b, err := hazelcastbus.Open(ctx, rawURL, nil)
-		return b, usage(err)
-	case slices.Contains(memcachedconn.Schemes(), schemeOf(rawURL)):
-		b, err := memcachedbus.Open(ctx, rawURL, nil)
-		return b, usage(err)
 	}
-	b, err := redisbus.Open(ctx, rawURL, nil)
+	keys, err := busKeys(os.Getenv(envBusKeys))
+	if err != nil {
+		return nil, usage(fmt.Errorf("%s: %w", envBusKeys, err))
+	}
+	o := invalidation.Options{Keys: keys, OnEvent: onEvent}
+	var b *invalidation.Bus
+	switch {
+	case schemeOf(rawURL) == hazelcastconn.Scheme:
+		b, err = hazelcastbus.Open(ctx, rawURL, &hazelcastbus.Options{Options: o})
+	case slices.Contains(memcachedconn.Schemes(), schemeOf(rawURL)):
+		b, err = memcachedbus.Open(ctx, rawURL, &memcachedbus.Options{Options: o})
+	default:
+		b, err = redisbus.Open(ctx, rawURL, &redisbus.Options{Options: o})
+	}
 	return b, usage(err)
+}
+
+// busKeys reads ID:KEY,ID:KEY: nothing is no ring. Errors do not quote a key.
+func busKeys(list string) (*invalidation.Keyring, error) {
+	if strings.TrimSpace(list) == "" {
+		return nil, nil
+	}
+	var keys []invalidation.Key
+	for i, entry := range strings.Split(list, ",") {
+		id, text, found := strings.Cut(strings.TrimSpace(entry), ":")
+		if !found {
+			return nil, fmt.Errorf("entry %d is not ID:KEY", i+1)
+		}
+		if secret.CheckID(id) != nil { // it may be a key in the wrong place
+			return nil, fmt.Errorf("the id of entry %d must be 1 to 64 letters, digits, '.', '_' or '-'", i+1)
+		}
+		key, err := invalidation.ParseKey(id, text)
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, key)
+	}
+	return invalidation.NewKeyring(keys[0], keys[1:]...)
 }
 
 // busForms are the URLs of buses, for people.
