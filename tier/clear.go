@@ -56,17 +56,23 @@ func (c *Cache[K, V]) InvalidatePrefix(ctx context.Context, prefix string) error
 	defer c.leave()
 	c.epochs.flush()
 	defer c.epochs.flush()
-	if c.remote != nil {
-		if _, err := c.remote.DeletePrefix(ctx, c.keyPrefix+remotekey.Escape(prefix)); err != nil {
-			if errors.Is(err, ErrUnsupported) {
-				err = fmt.Errorf("%w: give the values a tag, and use InvalidateTag", err)
+	began := c.guard.begin(c.guard.position())
+	for range repeats {
+		if c.remote != nil {
+			if _, err := c.remote.DeletePrefix(ctx, c.keyPrefix+remotekey.Escape(prefix)); err != nil {
+				if errors.Is(err, ErrUnsupported) {
+					err = fmt.Errorf("%w: give the values a tag, and use InvalidateTag", err)
+				}
+				return &Error{Op: "invalidate prefix", Tier: "remote", Key: prefix, Err: err}
 			}
-			return &Error{Op: "invalidate prefix", Tier: "remote", Key: prefix, Err: err}
+		}
+		if err := c.announce(ctx, invalidation.VerbClear, nil); err != nil {
+			c.repairLater(repair{tell: true})
+			return &Error{Op: "invalidate prefix", Tier: "bus", Key: prefix, Err: pending(err)}
+		}
+		if !c.guard.overtaken(&began) {
+			return nil
 		}
 	}
-	if err := c.announce(ctx, invalidation.VerbClear, nil); err != nil {
-		c.repairLater(repair{tell: true})
-		return &Error{Op: "invalidate prefix", Tier: "bus", Key: prefix, Err: pending(err)}
-	}
-	return nil
+	return &Error{Op: "invalidate prefix", Tier: "remote", Key: prefix, Err: errOvertaken}
 }

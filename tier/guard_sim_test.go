@@ -49,7 +49,10 @@ func (o overStore) Write(ctx context.Context, ops []driver.Op) []driver.Effect {
 func (o overStore) Ping(ctx context.Context) error { return o.s.Ping(ctx) }
 func (o overStore) String() string                 { return o.s.String() }
 func (o overStore) Close() error                   { return nil }
-func (o overStore) MayRewind() bool                { return o.s.MayRewind() }
+func (o overStore) Scan(ctx context.Context, prefix string, yield func(keys []string) bool) error {
+	return o.s.Scan(ctx, prefix, yield)
+}
+func (o overStore) MayRewind() bool { return o.s.MayRewind() }
 func (o overStore) OnServer(hook func(server, identity string)) {
 	if err := o.s.OnServer(hook); err != nil {
 		panic(err)

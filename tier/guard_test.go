@@ -202,6 +202,16 @@ func TestAServerAndItsBusThatComeBackTogetherServeNothingOld(t *testing.T) {
 }
 
 func TestAWriterWhoseServerIsReplacedMeanwhileWritesAgain(t *testing.T) {
+	replaced(t, func(writer *cache) error { return writer.Invalidate(context.Background(), 1) })
+}
+
+func TestAnInvalidationByPrefixWhoseServerIsReplacedMeanwhileIsDoneAgain(t *testing.T) {
+	replaced(t, func(writer *cache) error { return writer.InvalidatePrefix(context.Background(), "1") })
+}
+
+// replaced has key 1 invalidated by a writer whose server comes back with older data before it has announced that.
+func replaced(t *testing.T, invalidate func(writer *cache) error) {
+	t.Helper()
 	rewinds(t, func(e *rewindable) *cache {
 		t := e.t
 		reader, _, _ := e.overwritten()
@@ -226,7 +236,7 @@ func TestAWriterWhoseServerIsReplacedMeanwhileWritesAgain(t *testing.T) {
 			must(t, err)
 			time.Sleep(10 * time.Second) // and vouches for what it has heard of, while the writer has not announced yet
 		}
-		must(t, writer.Invalidate(context.Background(), 1))
+		must(t, invalidate(writer))
 		die()
 		time.Sleep(10 * time.Second)
 		return reader
