@@ -32,8 +32,9 @@ type tap struct {
 	count map[string]int // guarded by mu
 }
 
-// newTap puts a tap before the server of a URL. next takes one command from the beginning of what has come, if it is all
-// there, and says how many bytes it takes; a command without a name does not count.
+// newTap puts a tap before the server of a URL, and makes who uses it patient: what times out is counted twice, or not at all. next takes
+// one command from the beginning of what has come, if it is all there, and says how many bytes it takes; a command without a name does
+// not count.
 func newTap(t *testing.T, rawURL string, next func(b []byte) (name string, n int)) *tap {
 	t.Helper()
 	u, err := url.Parse(rawURL)
@@ -43,7 +44,7 @@ func newTap(t *testing.T, rawURL string, next func(b []byte) (name string, n int
 	t.Cleanup(func() { p.Close() })
 	u.Host = p.Addr()
 	q := u.Query()
-	q.Set("timeout", "30s") // what times out is not counted, and commands are
+	q.Set("timeout", "30s")
 	u.RawQuery = q.Encode()
 	x := &tap{proxy: p, url: u.String(), count: map[string]int{}}
 	p.Set(wire.Fault{Rewrite: func(int) func([]byte) []byte {

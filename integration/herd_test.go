@@ -144,10 +144,7 @@ func startHerd(t *testing.T, p herdPair, spec herdSpec) *herd {
 	tap := func(s herdServer) string {
 		x := newTap(t, s.open(t).URL(), ofTheHerd(s.command, spec.Name))
 		h.taps = append(h.taps, x)
-		if strings.Contains(x.url, "?") {
-			return x.url + strings.Replace(patient, "?", "&", 1)
-		}
-		return x.url + patient
+		return x.url
 	}
 	spec.Store = tap(p.store)
 	if p.bus.open != nil {

@@ -2,6 +2,7 @@ package redisbus_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -19,10 +20,16 @@ import (
 	"github.com/strata-cache/strata/invalidation/redisbus"
 )
 
-// openNodeWith opens a node at addr, which may be a proxy's.
+// openNodeWith opens a node at addr, which may be a proxy's. Its bound leaves a busy machine the time for a replay, which is half of
+// it at most; heartbeats, unless o says how often, come as with the other one.
 func openNodeWith(t *testing.T, s *server.Server, addr string, o *redisbus.Options) node {
 	t.Helper()
-	bus, err := redisbus.Open(t.Context(), strings.Replace(s.URL(), s.Addr(), addr, 1), o)
+	var with redisbus.Options
+	if o != nil {
+		with = *o
+	}
+	with.Heartbeat = cmp.Or(with.Heartbeat, bound/5)
+	bus, err := redisbus.Open(t.Context(), strings.Replace(s.URL(), s.Addr(), addr, 1), &with)
 	servertest.Require(t, err)
 	t.Cleanup(func() {
 		if err := bus.Close(); err != nil {
@@ -30,7 +37,7 @@ func openNodeWith(t *testing.T, s *server.Server, addr string, o *redisbus.Optio
 		}
 	})
 	n := node{recorder: newRecorder(), bus: bus}
-	n.Attachment, err = bus.Attach("products", "v1", bound, n.recorder)
+	n.Attachment, err = bus.Attach("products", "v1", 12*bound, n.recorder)
 	servertest.Require(t, err)
 	return n
 }
