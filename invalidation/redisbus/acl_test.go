@@ -55,9 +55,7 @@ func TestAUserWhoMayNotKeepFramesAnnouncesAllTheSame(t *testing.T) {
 			})
 			servertest.Require(t, err)
 			defer bus.Close()
-			n := node{recorder: newRecorder(), bus: bus}
-			n.Attachment, err = bus.Attach("products", "v1", bound, n.recorder)
-			servertest.Require(t, err)
+			n := attach(t, bus, bound)
 			n.trustedNow(t)
 			for _, key := range []string{"1", "2", "3"} {
 				n.announce(t, key)

@@ -90,10 +90,23 @@ func openNode(t *testing.T, s *server.Server, name string) node {
 			t.Errorf("Close: %v", err)
 		}
 	})
+	return attach(t, bus, bound)
+}
+
+// attach makes a node of a bus that has subscribed. The first subscription flushes what is attached by then: it counts as one flush also
+// where it came before.
+func attach(t *testing.T, bus *invalidation.Bus, bound time.Duration) node {
+	t.Helper()
 	n := node{recorder: newRecorder(), bus: bus}
-	if n.Attachment, err = bus.Attach("products", "v1", bound, n.recorder); err != nil {
-		t.Fatal(err)
+	var err error
+	n.Attachment, err = bus.Attach("products", "v1", bound, n.recorder)
+	servertest.Require(t, err)
+	for deadline := time.Now().Add(60 * time.Second); bus.Position().IsZero(); time.Sleep(time.Millisecond) { // set behind the flush
+		if time.Now().After(deadline) {
+			t.Fatal("no subscription")
+		}
 	}
+	n.note(func() { n.flushes = max(n.flushes, 1) })
 	return n
 }
 

@@ -36,10 +36,7 @@ func openNodeWith(t *testing.T, s *server.Server, addr string, o *redisbus.Optio
 			t.Errorf("Close: %v", err)
 		}
 	})
-	n := node{recorder: newRecorder(), bus: bus}
-	n.Attachment, err = bus.Attach("products", "v1", 12*bound, n.recorder)
-	servertest.Require(t, err)
-	return n
+	return attach(t, bus, 12*bound)
 }
 
 // outage is what happens to one of two nodes.

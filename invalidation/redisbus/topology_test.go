@@ -43,11 +43,7 @@ func openNodeAt(t *testing.T, url string) node {
 			t.Errorf("Close: %v", err)
 		}
 	})
-	n := node{recorder: newRecorder(), bus: bus}
-	if n.Attachment, err = bus.Attach("products", "v1", bound, n.recorder); err != nil {
-		t.Fatal(err)
-	}
-	return n
+	return attach(t, bus, bound)
 }
 
 func TestAnAgedSubscriptionIsReplacedWithoutAFlush(t *testing.T) {
