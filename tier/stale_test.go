@@ -163,17 +163,20 @@ func TestWhatIsInvalidatedWhileItIsComparedIsNotStale(t *testing.T) {
 		remote, store := newHooked(t)
 		env := tiertest.New(t)
 		s := sourceOf(map[int]string{1: "old"})
-		c := tiertest.Node(t, env, "test", &options{Remote: store, Policy: aside(s), StaleSample: 10})
+		var armed atomic.Bool
+		var asked atomic.Int64
+		var c *cache
+		remote.afterGet = func([]string, []driver.Result) { // before there is a detector that calls it
+			if armed.Load() && asked.Add(1) == 1 {
+				must(t, c.Invalidate(context.Background(), 1))
+			}
+		}
+		c = tiertest.Node(t, env, "test", &options{Remote: store, Policy: aside(s), StaleSample: 10})
 		time.Sleep(awhile)
 		want(t, c, 1, "old")
 		compared := c.Stats().Staleness.Compared
 		must(t, open(t, &options{Remote: store}).Set(t.Context(), 1, "new"))
-		var asked atomic.Int64
-		remote.afterGet = func([]string, []driver.Result) {
-			if asked.Add(1) == 1 {
-				must(t, c.Invalidate(context.Background(), 1))
-			}
-		}
+		armed.Store(true)
 		time.Sleep(10 * time.Second) // of the bubble
 		synctest.Wait()
 		if s := c.Stats().Staleness; asked.Load() == 0 || s.Stale != 0 || s.Compared != compared {
