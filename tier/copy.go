@@ -220,7 +220,7 @@ func (c *Cache[K, V]) restored(ctx context.Context) *markers {
 		return nil
 	}
 	have := c.marked()
-	if c.tags.gap.Load() > have.clock {
+	if have == nil || c.tags.gap.Load() > have.clock { // the server became another one meanwhile, or this node missed something
 		return nil
 	}
 	return have.markedAt(have.n+restoreStep, c.tags.all.Load() > have.clock, c.tags.since(have.clock))

@@ -82,7 +82,7 @@ func (g *guard) step(ctx context.Context) (told, err error) {
 func (g *guard) settle(ctx context.Context, found []byte) (told, err error) {
 	for range guardTries {
 		life, lives := g.present()
-		t, token, ok := readTestimony(found)
+		t, token, ok := readTestimony(found, g.key)
 		if ok && t.covers(lives) {
 			g.adopt(life, t, token)
 			return told, nil
@@ -120,7 +120,7 @@ func (g *guard) settle(ctx context.Context, found []byte) (told, err error) {
 
 // write puts t in the place of the record that a token names, the zero token standing for nothing, and returns its token.
 func (g *guard) write(ctx context.Context, over record.Token, t *testimony) (driver.Effect, record.Token) {
-	b, token := t.record()
+	b, token := t.record(g.key)
 	step := record.Step{Verb: record.Swap, Expect: over, Record: b, TTL: testimonyTTL}
 	if over.IsZero() {
 		step.Verb = record.Add

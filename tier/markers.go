@@ -187,8 +187,11 @@ func appendMarkers(dst []byte, m *markers, key string) []byte {
 			last = slot
 		}
 	}
-	return binary.BigEndian.AppendUint64(dst, xxh3.Hash(append(dst[begin:len(dst):len(dst)], key...)))
+	return binary.BigEndian.AppendUint64(dst, sumOf(dst[begin:], key))
 }
+
+// sumOf is the checksum of what stands at a key.
+func sumOf(b []byte, key string) uint64 { return xxh3.Hash(append(b[:len(b):len(b)], key...)) }
 
 var errMarkers = errors.New("not a readable record of markers")
 
@@ -198,7 +201,7 @@ func parseMarkers(b []byte, key string) (*markers, error) {
 		return nil, errMarkers
 	}
 	end := len(b) - markersSum
-	if binary.BigEndian.Uint64(b[end:]) != xxh3.Hash(append(b[:end:end], key...)) {
+	if binary.BigEndian.Uint64(b[end:]) != sumOf(b[:end], key) {
 		return nil, errMarkers
 	}
 	m := &markers{incarnation: [16]byte(b[3:]), n: binary.BigEndian.Uint64(b[19:]), all: binary.BigEndian.Uint64(b[27:])}

@@ -1,6 +1,7 @@
 package tier
 
 import (
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -152,17 +153,20 @@ func (t testimony) during(i invalidation.Incarnation) testimony {
 	return t
 }
 
-// record returns the record that holds t, and its token.
-func (t *testimony) record() ([]byte, record.Token) {
+// record returns the record that holds t at a key, and its token. Its body is JSON, and a checksum in 8 bytes.
+func (t *testimony) record(key string) ([]byte, record.Token) {
 	body, _ := json.Marshal(t) // strings and numbers: it cannot fail
+	body = binary.BigEndian.AppendUint64(body, sumOf(body, key))
 	h := record.Header{Kind: record.Value, Token: record.NewToken(), Expiry: time.Now().Add(testimonyTTL)}
 	return record.New(h, body), h.Token
 }
 
-// readTestimony reads a record; it reports false for what is none.
-func readTestimony(b []byte) (t testimony, token record.Token, ok bool) {
+// readTestimony reads the record at a key; it reports false for what is none.
+func readTestimony(b []byte, key string) (t testimony, token record.Token, ok bool) {
 	h, body, ok := record.Parse(b)
-	if !ok || h.Kind != record.Value || json.Unmarshal(body, &t) != nil || len(t.Eras) == 0 {
+	end := len(body) - 8
+	if !ok || h.Kind != record.Value || end < 0 || binary.BigEndian.Uint64(body[end:]) != sumOf(body[:end], key) ||
+		json.Unmarshal(body[:end], &t) != nil || len(t.Eras) == 0 || t.Lives == nil {
 		return testimony{}, h.Token, false
 	}
 	return t, h.Token, true

@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
+	"slices"
 	"testing"
 
+	"github.com/strata-cache/strata/backend/record"
 	"github.com/strata-cache/strata/invalidation"
 )
 
@@ -22,15 +24,26 @@ func TestATestimonyIsReadAsItWasWritten(t *testing.T) {
 		"rewound": first.pulsed(at(1, 7)).rewound(map[string]string{"server": "two"}, at(2, 9)),
 		"vouched": first.pulsed(at(1, 7)).rewound(map[string]string{"server": "two"}, at(2, 9)).vouched(at(2, 11)),
 	} {
-		b, token := w.record()
-		got, gotToken, ok := readTestimony(b)
+		b, token := w.record("key")
+		got, gotToken, ok := readTestimony(b, "key")
 		if !ok || gotToken != token || !reflect.DeepEqual(got, w) {
 			t.Errorf("%s: %+v, want %+v", name, got, w)
 		}
 	}
-	for _, b := range [][]byte{nil, []byte("short"), append(make([]byte, 27), "{}"...)} {
-		if _, _, ok := readTestimony(b); ok {
+	b, _ := first.record("key")
+	for _, b := range [][]byte{nil, []byte("short"), append(make([]byte, 27), "{}"...), b[:len(b)-1]} {
+		if _, _, ok := readTestimony(b, "key"); ok {
 			t.Errorf("%q was read", b)
+		}
+	}
+	if _, _, ok := readTestimony(b, "other"); ok {
+		t.Error("it was read at another key")
+	}
+	for bit := 8 * record.HeaderLen; bit < 8*len(b); bit++ {
+		flipped := slices.Clone(b)
+		flipped[bit/8] ^= 1 << (bit % 8)
+		if got, _, ok := readTestimony(flipped, "key"); ok {
+			t.Errorf("bit %d: read as %+v", bit, got)
 		}
 	}
 }
