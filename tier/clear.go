@@ -58,13 +58,8 @@ func (c *Cache[K, V]) InvalidatePrefix(ctx context.Context, prefix string) error
 	defer c.epochs.flush()
 	began := c.guard.begin(c.guard.position())
 	for range repeats {
-		if c.remote != nil {
-			if _, err := c.remote.DeletePrefix(ctx, c.keyPrefix+remotekey.Escape(prefix)); err != nil {
-				if errors.Is(err, ErrUnsupported) {
-					err = fmt.Errorf("%w: give the values a tag, and use InvalidateTag", err)
-				}
-				return &Error{Op: "invalidate prefix", Tier: "remote", Key: prefix, Err: err}
-			}
+		if err := c.deletePrefix(ctx, prefix); err != nil {
+			return &Error{Op: "invalidate prefix", Tier: "remote", Key: prefix, Err: err}
 		}
 		if err := c.announce(ctx, invalidation.VerbClear, nil); err != nil {
 			c.repairLater(repair{tell: true})
@@ -75,4 +70,25 @@ func (c *Cache[K, V]) InvalidatePrefix(ctx context.Context, prefix string) error
 		}
 	}
 	return &Error{Op: "invalidate prefix", Tier: "remote", Key: prefix, Err: errOvertaken}
+}
+
+// listings is how often keys are listed, at most, for an invalidation by prefix.
+const listings = 3
+
+// deletePrefix lists the remote tier's keys and deletes them, until none are left. A name that is changed on its way here is
+// another one, and has no checksum: what it stood for is in the next listing.
+func (c *Cache[K, V]) deletePrefix(ctx context.Context, prefix string) error {
+	if c.remote == nil {
+		return nil
+	}
+	for range listings {
+		n, err := c.remote.DeletePrefix(ctx, c.keyPrefix+remotekey.Escape(prefix))
+		if errors.Is(err, ErrUnsupported) {
+			err = fmt.Errorf("%w: give the values a tag, and use InvalidateTag", err)
+		}
+		if err != nil || n == 0 {
+			return err
+		}
+	}
+	return nil // what is listed now was stored meanwhile
 }

@@ -202,15 +202,35 @@ func TestAServerAndItsBusThatComeBackTogetherServeNothingOld(t *testing.T) {
 }
 
 func TestAWriterWhoseServerIsReplacedMeanwhileWritesAgain(t *testing.T) {
-	replaced(t, func(writer *cache) error { return writer.Invalidate(context.Background(), 1) })
+	replaced(t, func(far *farAway, replace func()) { far.afterWrite = replace },
+		func(writer *cache) error { return writer.Invalidate(context.Background(), 1) })
 }
 
 func TestAnInvalidationByPrefixWhoseServerIsReplacedMeanwhileIsDoneAgain(t *testing.T) {
-	replaced(t, func(writer *cache) error { return writer.InvalidatePrefix(context.Background(), "1") })
+	replaced(t, func(far *farAway, replace func()) {
+		listing := 0
+		far.backend = listed{far.backend.(overStore), func() {
+			if listing++; listing == 4 { // two of long and short keys each: in the second none was left
+				replace()
+			}
+		}}
+	}, func(writer *cache) error { return writer.InvalidatePrefix(context.Background(), "1") })
 }
 
-// replaced has key 1 invalidated by a writer whose server comes back with older data before it has announced that.
-func replaced(t *testing.T, invalidate func(writer *cache) error) {
+// listed is a driver that tells when it has listed keys.
+type listed struct {
+	overStore
+	then func()
+}
+
+func (l listed) Scan(ctx context.Context, prefix string, yield func(keys []string) bool) error {
+	defer l.then()
+	return l.overStore.Scan(ctx, prefix, yield)
+}
+
+// replaced has key 1 invalidated by a writer whose server comes back with older data before it has announced that. arm has replace
+// called then.
+func replaced(t *testing.T, arm func(far *farAway, replace func()), invalidate func(writer *cache) error) {
 	t.Helper()
 	rewinds(t, func(e *rewindable) *cache {
 		t := e.t
@@ -229,13 +249,13 @@ func replaced(t *testing.T, invalidate func(writer *cache) error) {
 		t.Cleanup(die)
 		time.Sleep(time.Second)
 		e.source.Put(1, "new")
-		far.afterWrite = func() {
+		arm(far, func() {
 			far.afterWrite = nil
 			must(t, e.memory.Restore(before))
 			_, err := reader.Get(t.Context(), 2, tier.SkipLocalRead()) // it notices
 			must(t, err)
 			time.Sleep(10 * time.Second) // and vouches for what it has heard of, while the writer has not announced yet
-		}
+		})
 		must(t, invalidate(writer))
 		die()
 		time.Sleep(10 * time.Second)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -645,6 +646,40 @@ func TestAnOutsiderInvalidatesAndIsNotCompared(t *testing.T) {
 		}
 		if _, err := tier.Outside("c", nil); err == nil {
 			t.Error("an outsider of nothing")
+		}
+	})
+}
+
+// mislisted is a driver of whose first listing a name is changed on its way.
+type mislisted struct {
+	driver.Driver
+	changed *atomic.Bool
+}
+
+func (m mislisted) Unwrap() driver.Driver { return m.Driver }
+
+func (m mislisted) Scan(ctx context.Context, prefix string, yield func(keys []string) bool) error {
+	inner, _ := driver.As[driver.Scanner](m.Driver)
+	return inner.Scan(ctx, prefix, func(keys []string) bool {
+		if len(keys) > 0 && m.changed.CompareAndSwap(false, true) {
+			keys[0] = keys[0][:len(keys[0])-1] + "?"
+		}
+		return yield(keys)
+	})
+}
+
+func TestAPrefixTakesOutAKeyWhoseNameWasChangedOnItsWay(t *testing.T) {
+	t.Parallel()
+	inFleet(t, options{}, func(t *testing.T, f *fleet) {
+		var changed atomic.Bool
+		f.opts.Remote = f.env.Store.With(&backend.Options{Decorate: func(d driver.Driver) driver.Driver { return mislisted{d, &changed} }})
+		a := f.node()
+		f.want(a, 1, "old")
+		f.change(1)
+		must(t, a.InvalidatePrefix(t.Context(), "1"))
+		f.want(a, 1, "new")
+		if !changed.Load() {
+			t.Error("no name was changed")
 		}
 	})
 }
