@@ -202,19 +202,12 @@ func TestAServerAndItsBusThatComeBackTogetherServeNothingOld(t *testing.T) {
 }
 
 func TestAWriterWhoseServerIsReplacedMeanwhileWritesAgain(t *testing.T) {
-	replaced(t, func(far *farAway, replace func()) { far.afterWrite = replace },
-		func(writer *cache) error { return writer.Invalidate(context.Background(), 1) })
+	replaced(t, 0, func(writer *cache) error { return writer.Invalidate(context.Background(), 1) })
 }
 
 func TestAnInvalidationByPrefixWhoseServerIsReplacedMeanwhileIsDoneAgain(t *testing.T) {
-	replaced(t, func(far *farAway, replace func()) {
-		listing := 0
-		far.backend = listed{far.backend.(overStore), func() {
-			if listing++; listing == 4 { // two of long and short keys each: in the second none was left
-				replace()
-			}
-		}}
-	}, func(writer *cache) error { return writer.InvalidatePrefix(context.Background(), "1") })
+	// Long and short keys are listed each by itself, and in the second listing of both none is left.
+	replaced(t, 4, func(writer *cache) error { return writer.InvalidatePrefix(context.Background(), "1") })
 }
 
 // listed is a driver that tells when it has listed keys.
@@ -228,9 +221,9 @@ func (l listed) Scan(ctx context.Context, prefix string, yield func(keys []strin
 	return l.overStore.Scan(ctx, prefix, yield)
 }
 
-// replaced has key 1 invalidated by a writer whose server comes back with older data before it has announced that. arm has replace
-// called then.
-func replaced(t *testing.T, arm func(far *farAway, replace func()), invalidate func(writer *cache) error) {
+// replaced has key 1 invalidated by a writer whose server comes back with older data before it has announced that: after its first
+// write, or after so many listings.
+func replaced(t *testing.T, listings int32, invalidate func(writer *cache) error) {
 	t.Helper()
 	rewinds(t, func(e *rewindable) *cache {
 		t := e.t
@@ -241,7 +234,25 @@ func replaced(t *testing.T, arm func(far *farAway, replace func()), invalidate f
 		want(t, reader, 1, "old")
 		time.Sleep(time.Minute) // the testimony is sure of that
 		before := e.memory.Snapshot()
-		far := &farAway{backend: overStore{e.store}, most: time.Nanosecond}
+		var armed atomic.Bool
+		var listing atomic.Int32
+		replace := func() {
+			if !armed.CompareAndSwap(true, false) {
+				return
+			}
+			must(t, e.memory.Restore(before))
+			_, err := reader.Get(t.Context(), 2, tier.SkipLocalRead()) // it notices
+			must(t, err)
+			time.Sleep(10 * time.Second) // and vouches for what it has heard of, while the writer has not announced yet
+		}
+		far := &farAway{most: time.Nanosecond, backend: listed{overStore{e.store}, func() {
+			if listing.Add(1) == listings {
+				replace()
+			}
+		}}}
+		if listings == 0 {
+			far.afterWrite = replace
+		}
 		bus := membus.Bus(e.hub, nil)
 		writer, err := tier.New("test", &options{Remote: backend.New(far), Bus: bus, Policy: aside(e.source), MaxStaleness: time.Second})
 		must(t, err)
@@ -249,14 +260,11 @@ func replaced(t *testing.T, arm func(far *farAway, replace func()), invalidate f
 		t.Cleanup(die)
 		time.Sleep(time.Second)
 		e.source.Put(1, "new")
-		arm(far, func() {
-			far.afterWrite = nil
-			must(t, e.memory.Restore(before))
-			_, err := reader.Get(t.Context(), 2, tier.SkipLocalRead()) // it notices
-			must(t, err)
-			time.Sleep(10 * time.Second) // and vouches for what it has heard of, while the writer has not announced yet
-		})
+		armed.Store(true)
 		must(t, invalidate(writer))
+		if armed.Load() {
+			t.Error("the server was not replaced")
+		}
 		die()
 		time.Sleep(10 * time.Second)
 		return reader
