@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/strata-cache/strata/codec"
-	"github.com/strata-cache/strata/policy"
 	"github.com/strata-cache/strata/tier"
 )
 
@@ -261,43 +260,6 @@ func duration[S any](where func(*S) *time.Duration, least time.Duration, mayBeOf
 		*where(s) = d
 		return ""
 	}
-}
-
-// modes are what a cache may do when it is written. policyOf turns one into a policy.
-var modes = []string{policy.Aside.String(), policy.Through.String()}
-
-func setMode(s *settings, v string) string {
-	for _, m := range modes {
-		if v == m {
-			s.mode = v
-			return ""
-		}
-	}
-	return "is an unknown mode; known: " + strings.Join(modes, ", ")
-}
-
-// contentions are what a read may do while somebody else loads.
-var contentions = []string{tier.Wait.String(), tier.Fail.String()}
-
-func setContention(s *settings, v string) string {
-	i := slices.Index(contentions, v)
-	if i < 0 {
-		return "is unknown; known: " + strings.Join(contentions, ", ")
-	}
-	s.contention = tier.Contention(i)
-	return ""
-}
-
-// unreachables are what a write may do that cannot tell the other nodes.
-var unreachables = []string{tier.Commit.String(), tier.Refuse.String()}
-
-func setUnreachable(s *settings, v string) string {
-	i := slices.Index(unreachables, v)
-	if i < 0 {
-		return "is unknown; known: " + strings.Join(unreachables, ", ")
-	}
-	s.unreachable = tier.Unreachable(i)
-	return ""
 }
 
 const maxJitter = 0.9
