@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 			os.Exit(0)
 		}
 	}
-	servertest.Main(m)
+	servertest.Main(m, servertest.Ignore(servertest.HazelcastLeaks...)...)
 }
 
 const maxStaleness = time.Second

@@ -109,7 +109,7 @@ func (f *fleet) depth(t *testing.T) backendtest.Depth {
 		Network:   f.network,
 		NamesKeys: true,
 		Restarts:  []backendtest.Restart{{Name: "all members", Do: f.restart}},
-		Immortal:  immortal,
+		Immortal:  servertest.HazelcastLeaks,
 	}
 }
 

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/hazelcast/hazelcast-go-client"
-	"go.uber.org/goleak"
 
 	"github.com/strata-cache/strata/internal/fault/wire"
 	"github.com/strata-cache/strata/internal/hazelcastconn"
@@ -32,11 +31,7 @@ func TestMain(m *testing.M) {
 	}
 	net.DefaultResolver = names.Resolver()
 	// names lives as long as the process: servertest.Main does not return.
-	// A client whose start fails leaves this goroutine behind for ever, as doc.go tells.
-	const library = "github.com/hazelcast/hazelcast-go-client"
-	servertest.Main(m,
-		goleak.IgnoreAnyFunction(library+".(*Client).schemaInvoker"),
-		goleak.IgnoreAnyFunction("github.com/strata-cache/strata/internal/fault/wire.(*DNS).serve"))
+	servertest.Main(m, servertest.Ignore(append(servertest.HazelcastLeaks, "github.com/strata-cache/strata/internal/fault/wire.(*DNS).serve")...)...)
 }
 
 func must(t testing.TB, err error) {
