@@ -89,16 +89,3 @@ type Refresher[K comparable, V any] interface {
 	// Refresh reads key from the source. held is what the cache has, nil for nothing; it must not be changed.
 	Refresh(ctx context.Context, key K, held *Answer[V]) Answer[V]
 }
-
-// A Store writes the source. It is called concurrently, though once at a time for a key in a process, with the context of who
-// writes. It must not write the same key of the same cache.
-//
-// When a method returns without an error, every later load of the key has to find what was written, or newer. An error that is
-// [ErrNotWritten] is a definite answer; after any other, and after a panic, the change may have happened, or may still happen.
-type Store[K comparable, V any] interface {
-	// Store makes the source have value at key.
-	Store(ctx context.Context, key K, value V) error
-
-	// Delete makes the source have nothing at key. That there was nothing is no error, or ErrNotFound.
-	Delete(ctx context.Context, key K) error
-}

@@ -30,6 +30,7 @@ const (
 	compress   = "github.com/klauspost/compress"
 	xcrypto    = "golang.org/x/crypto"
 	xnet       = "golang.org/x/net"
+	xtime      = "golang.org/x/time"
 )
 
 const (
@@ -105,6 +106,8 @@ var rules = []rule{
 	{pkg: "observe/otel", ours: []string{"observe", "tier", "backend", "invalidation", "lock", "internal/..."}, modules: []string{otelAPI, otelAPI + "/metric", otelAPI + "/trace"}, why: "the OpenTelemetry API, never its SDK: which SDK runs is the program's choice"},
 	{pkg: "observe/prometheus", ours: []string{"observe", "tier", "backend", "invalidation", "lock", "internal/..."}, modules: []string{prometheus}, why: "a folder of its own, so that only its users link the client"},
 	{pkg: "observe/...", ours: []string{"observe/...", "tier", "backend", "invalidation", "lock", "internal/..."}, why: "who observes stands above what is observed"},
+	{pkg: "memo", ours: []string{"tier", "backend", "codec", "policy", "invalidation", "internal/..."}, why: "cached functions are caches with keys made of arguments: they stand above tier"},
+	{pkg: "backfill", ours: []string{"tier", "internal/..."}, modules: []string{xtime}, why: "filling a cache from a stream stands above tier"},
 	{pkg: "recipes/...", ours: []string{"recipes/...", "tier", "backend", "codec", "policy", "invalidation", "lock", "lock/...", "internal/..."}, why: "recipes are made of public parts; one that needs a foreign library has its own go.mod"},
 
 	{pkg: "internal/redisconn", ours: []string{"internal/..."}, modules: []string{goRedis, xsys}, why: "one client library a connection package; the socket options of a dialled connection need x/sys"},
