@@ -65,7 +65,7 @@ var rules = []rule{
 	{pkg: "codec/encryption", ours: []string{"codec", "internal/..."}, modules: []string{xcrypto}, why: "a folder of its own, so that only its users link it"},
 	{pkg: "codec/...", ours: []string{"codec", "internal/..."}, why: whyLeaf},
 
-	{pkg: "policy", ours: []string{"internal/..."}, why: whyLeaf + "; a policy is data on which tier acts"},
+	{pkg: "policy", ours: []string{"policy/journal", "internal/..."}, why: whyLeaf + "; a policy is data on which tier acts"},
 	{pkg: "policy/journal", ours: []string{"internal/..."}, why: "a journal knows bytes only"},
 	{pkg: "policy/journal/redisjournal", ours: []string{"policy/journal", "internal/..."}, modules: []string{goRedis}, why: "a journal knows its leaf, one client library and its connection package"},
 	{pkg: "policy/journal/filejournal", ours: []string{"policy/journal", "internal/..."}, modules: []string{bbolt}, why: "a journal knows its leaf and one store"},

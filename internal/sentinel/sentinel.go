@@ -30,6 +30,9 @@ var (
 	// ErrInvalidationPending says that the source was written and that other nodes may not know it yet.
 	ErrInvalidationPending = errors.New("invalidation pending")
 
+	// ErrJournalFull says that as many writes are pending as may be.
+	ErrJournalFull = errors.New("journal full")
+
 	// ErrClosed says that the cache, store or bus was closed.
 	ErrClosed = errors.New("closed")
 )
