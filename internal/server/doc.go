@@ -1,4 +1,4 @@
-// Package server starts real cache servers on free loopback ports: Redis, Memcached and Hazelcast members.
+// Package server starts real servers on free loopback ports: Redis, Memcached, Hazelcast members, PostgreSQL and MariaDB.
 //
 // Each constructor returns a running [Server] that has already answered a request, so its caller never sleeps:
 //

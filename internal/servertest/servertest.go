@@ -42,6 +42,12 @@ func Postgres(t testing.TB, opts ...*server.PostgresOptions) *server.Server {
 	return own(t, opts, server.Postgres)
 }
 
+// MariaDB starts a MariaDB server for this test alone, which takes a second. At most one options value may be given.
+func MariaDB(t testing.TB, opts ...*server.MariaDBOptions) *server.Server {
+	t.Helper()
+	return own(t, opts, server.MariaDB)
+}
+
 // Sentinel starts a Redis primary, its replicas and their Sentinels for this test alone, which takes about a second. At
 // most one options value may be given.
 func Sentinel(t testing.TB, opts ...*server.SentinelOptions) *server.SentinelGroup {

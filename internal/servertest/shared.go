@@ -34,6 +34,7 @@ var (
 	sharedCluster   = share(func(ctx context.Context) (*server.Cluster, error) { return server.RedisCluster(ctx, steadyCluster) })
 	sharedMemcached = share(func(ctx context.Context) (*server.Server, error) { return server.Memcached(ctx, nil) })
 	sharedPostgres  = share(func(ctx context.Context) (*server.Server, error) { return server.Postgres(ctx, nil) })
+	sharedMariaDB   = share(func(ctx context.Context) (*server.Server, error) { return server.MariaDB(ctx, nil) })
 	sharedHazelcast = share(func(ctx context.Context) (*server.Server, error) {
 		if url := os.Getenv(EnvHazelcast); url != "" {
 			return server.Attach(url)
@@ -80,6 +81,12 @@ func SharedPostgres(t testing.TB) *server.Server {
 	return sharedPostgres.get(t)
 }
 
+// SharedMariaDB returns the MariaDB server of this test process. Tests must not stop it, and use databases of their own.
+func SharedMariaDB(t testing.TB) *server.Server {
+	t.Helper()
+	return sharedMariaDB.get(t)
+}
+
 // SharedHazelcast returns the Hazelcast member of this run: the one that STRATA_HAZELCAST_URL names, which cannot be
 // stopped from here, else one of this test process. Other packages may use it at the same time, so the names of maps
 // must begin with Key.
@@ -116,5 +123,5 @@ func (s *shared[S]) stop() error {
 }
 
 func stopShared() error {
-	return errors.Join(sharedRedis.stop(), sharedSentinel.stop(), sharedCluster.stop(), sharedMemcached.stop(), sharedPostgres.stop(), sharedHazelcast.stop())
+	return errors.Join(sharedRedis.stop(), sharedSentinel.stop(), sharedCluster.stop(), sharedMemcached.stop(), sharedPostgres.stop(), sharedMariaDB.stop(), sharedHazelcast.stop())
 }
