@@ -10,7 +10,9 @@
 // also writes through a [Store]: Set and Delete of the cache write the source first, and return when it has the change.
 //
 // A Loader that can do more says so by further methods, found by assertion: a [BatchLoader] loads many keys in one
-// request, a [Refresher] may answer with a TTL, tags and a version, or that nothing changed.
+// request, a [Refresher] may answer with a TTL, tags and a version, or that nothing changed. Likewise a Store may be a [BatchStore],
+// which makes many changes in one request, or a [Swapper], which makes one if nobody else has made one meanwhile. [Funcs] makes any of
+// these of plain functions.
 //
 // A loader reports a key that its source does not have by an error that is [ErrNotFound], which is an answer and may
 // itself be cached. Any other error means that it does not know. A store likewise reports a change that surely was not made by an

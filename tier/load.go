@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"sync"
 
+	"github.com/strata-cache/strata/codec"
 	"github.com/strata-cache/strata/policy"
 )
 
@@ -39,6 +41,9 @@ func (c *Cache[K, V]) load(ctx context.Context, wants []*want[K, V]) []policy.An
 		})
 	}
 	for i := range answers {
+		if n := len(answers[i].Tags); n > codec.MaxTags {
+			answers[i] = policy.Answer[V]{Err: fmt.Errorf("loader: %d tags, at most %d", n, codec.MaxTags)}
+		}
 		if err := answers[i].Err; err != nil && !errors.Is(err, ErrNotFound) {
 			c.n.loadErrors.Add(1)
 		}
@@ -98,9 +103,10 @@ func loadMany[K comparable, V any](ctx context.Context, loader policy.BatchLoade
 	if err == nil && len(answers) != len(keys) {
 		err = fmt.Errorf("loader: %d answers for %d keys", len(answers), len(keys))
 	}
+	answers = slices.Clone(answers)
 	for i := range answers {
-		if err == nil && answers[i].Unchanged {
-			err = errUnchanged
+		if answers[i].Unchanged {
+			answers[i] = policy.Answer[V]{Err: errUnchanged}
 		}
 	}
 	if err != nil {

@@ -23,7 +23,8 @@ func (c *Cache[K, V]) Set(ctx context.Context, key K, value V, options ...Option
 	return c.setAll(ctx, []K{key}, func(K) V { return value }, options)
 }
 
-// SetMany is Set for several keys, in as many round trips as one Set takes. It joins one *Error for each key that failed.
+// SetMany is Set for several keys, in as many round trips as one Set takes. It joins one *Error for each key that failed. Under
+// policy.WriteThrough they are one request of a policy.BatchStore, which makes all changes or none; of another Store 16 calls at a time.
 func (c *Cache[K, V]) SetMany(ctx context.Context, values map[K]V, options ...Option) error {
 	keys := make([]K, 0, len(values))
 	for k := range values {

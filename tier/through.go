@@ -15,7 +15,7 @@ const writesAtOnce = 16
 //	bump · fence · announce · source · swap · announce · bump
 //
 // The writers of one key in this process take turns, so that what the source has last, the cache has last.
-func (c *Cache[K, V]) through(ctx context.Context, opts *call, changes []*change[K, V], write func(ctx context.Context, ch *change[K, V]) error) error {
+func (c *Cache[K, V]) through(ctx context.Context, opts *call, changes []*change[K, V], to func(K) policy.Change[K, V]) error {
 	changes = distinct(changes)
 	unlock, err := c.writers.lock(ctx, c.ctx, keysOf(changes))
 	if err != nil {
@@ -38,18 +38,32 @@ func (c *Cache[K, V]) through(ctx context.Context, opts *call, changes []*change
 		} else if err != nil {
 			return err
 		}
-		c.source(ctx, able, write)
+		c.source(ctx, able, to)
 		c.finishThrough(ctx, w)
 	}
 	return joined(changes)
 }
 
-// source writes the source at every change, several at a time.
-func (c *Cache[K, V]) source(ctx context.Context, changes []*change[K, V], write func(ctx context.Context, ch *change[K, V]) error) {
+// source writes the source at every change: several in one request, if the Store can, else several at a time.
+func (c *Cache[K, V]) source(ctx context.Context, changes []*change[K, V], to func(K) policy.Change[K, V]) {
 	c.n.stores.Add(uint64(len(changes)))
+	if batch, ok := c.opts.Policy.Store.(policy.BatchStore[K, V]); ok && len(changes) > 1 {
+		all := make([]policy.Change[K, V], len(changes))
+		for i, ch := range changes {
+			all[i] = to(ch.w.key)
+		}
+		var err error
+		if p := guarded(func() { err = batch.StoreMany(ctx, all) }); p != nil {
+			err = p
+		}
+		for _, ch := range changes {
+			ch.cause = err
+		}
+		return
+	}
 	one := func(ch *change[K, V]) {
 		ch.cause = errGoexit // unless it returns
-		if p := guarded(func() { ch.cause = write(ctx, ch) }); p != nil {
+		if p := guarded(func() { ch.cause = c.storeOne(ctx, to(ch.w.key)) }); p != nil {
 			ch.cause = p
 		}
 	}
@@ -58,6 +72,16 @@ func (c *Cache[K, V]) source(ctx context.Context, changes []*change[K, V], write
 		return
 	}
 	atOnce(writesAtOnce, len(changes), func(i int) { one(changes[i]) })
+}
+
+func (c *Cache[K, V]) storeOne(ctx context.Context, to policy.Change[K, V]) error {
+	if !to.Delete {
+		return c.opts.Policy.Store.Store(ctx, to.Key, to.Value)
+	}
+	if err := c.opts.Policy.Store.Delete(ctx, to.Key); !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	return nil // gone is gone
 }
 
 // finishThrough ends w as Commit and Abort do, each change by its own cause.
@@ -84,8 +108,8 @@ func (c *Cache[K, V]) setThrough(ctx context.Context, opts *call, changes []*cha
 			ch.fail("remote", err)
 		}
 	}
-	return c.through(ctx, opts, changes, func(ctx context.Context, ch *change[K, V]) error {
-		return c.opts.Policy.Store.Store(ctx, ch.w.key, value(ch.w.key))
+	return c.through(ctx, opts, changes, func(key K) policy.Change[K, V] {
+		return policy.Change[K, V]{Key: key, Value: value(key)}
 	})
 }
 
@@ -98,10 +122,5 @@ func (c *Cache[K, V]) deleteThrough(ctx context.Context, opts *call, changes []*
 			ch.fail("remote", err)
 		}
 	}
-	return c.through(ctx, opts, changes, func(ctx context.Context, ch *change[K, V]) error {
-		if err := c.opts.Policy.Store.Delete(ctx, ch.w.key); !errors.Is(err, ErrNotFound) {
-			return err
-		}
-		return nil // gone is gone
-	})
+	return c.through(ctx, opts, changes, func(key K) policy.Change[K, V] { return policy.Change[K, V]{Key: key, Delete: true} })
 }

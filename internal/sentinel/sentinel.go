@@ -11,6 +11,12 @@ var (
 	// ErrNotWritten is a source's answer: it was not changed, and will not be.
 	ErrNotWritten = errors.New("not written")
 
+	// ErrConflict is a source's answer: it has something else than what was to be replaced, and was not changed.
+	ErrConflict = errors.New("conflict")
+
+	// ErrContended says that others changed a key again and again while this call tried to.
+	ErrContended = errors.New("contended")
+
 	// ErrUnavailable says that a server could not be reached or did not answer in time.
 	ErrUnavailable = errors.New("unavailable")
 
