@@ -9,6 +9,11 @@
 //
 // also writes through a [Store]: Set and Delete of the cache write the source first, and return when it has the change.
 //
+//	policy.WriteBehind(productTable, journal, nil)
+//
+// writes through a journal: Set and Delete return when the journal has the change, and the Store gets it behind, in batches. Package
+// journal tells how.
+//
 // A Loader that can do more says so by further methods, found by assertion: a [BatchLoader] loads many keys in one
 // request, a [Refresher] may answer with a TTL, tags and a version, or that nothing changed. Likewise a Store may be a [BatchStore],
 // which makes many changes in one request, or a [Swapper], which makes one if nobody else has made one meanwhile. [Funcs] makes any of

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/strata-cache/strata/internal/sentinel"
+	"github.com/strata-cache/strata/policy/journal"
 )
 
 // ErrNotFound is a loader's answer that its source has no such value.
@@ -14,12 +15,17 @@ var ErrNotFound = sentinel.ErrNotFound
 // or the transaction was rolled back. Of any other error of a Store nobody knows whether it was.
 var ErrNotWritten = sentinel.ErrNotWritten
 
+// ErrUnavailable is a [Store]'s word that the source could not be reached. Under write-behind it says nothing against the change that was to
+// be made, which is tried until it is: of other errors that are ErrNotWritten a few make it a dead letter.
+var ErrUnavailable = sentinel.ErrUnavailable
+
 // A Mode is what a cache does when it is written.
 type Mode uint8
 
 const (
 	Aside   Mode = iota // the application writes the source, and invalidates
 	Through             // the cache writes the source, and then what it holds
+	Behind              // the cache accepts writes into a journal, and writes the source behind
 )
 
 func (m Mode) String() string {
@@ -28,6 +34,8 @@ func (m Mode) String() string {
 		return "cache-aside"
 	case Through:
 		return "write-through"
+	case Behind:
+		return "write-behind"
 	}
 	return "unknown"
 }
@@ -37,6 +45,10 @@ type Policy[K comparable, V any] struct {
 	Mode   Mode
 	Loader Loader[K, V] // nil: reads never reach a source
 	Store  Store[K, V]  // nil: writes never do
+
+	// Of Behind.
+	Journal journal.Journal // whoever opened it closes it, after the cache
+	Writing journal.Options // how what is pending is written
 }
 
 // CacheAside reads through loader, which may be nil. The application writes the source itself.
@@ -48,6 +60,18 @@ func CacheAside[K comparable, V any](loader Loader[K, V]) Policy[K, V] {
 // a cache have to use it, and nothing else may write the source without telling the cache.
 func WriteThrough[K comparable, V any](source Source[K, V]) Policy[K, V] {
 	return Policy[K, V]{Mode: Through, Loader: source, Store: source}
+}
+
+// WriteBehind reads through source, and accepts writes into j: Set, SetMany and Delete return when j has what was written, and
+// the source gets it behind, in batches if it is a [BatchStore]. Until it has, reads find the accepted write: on all nodes if j is
+// shared, else on the node that accepted it. o says how, nil for the defaults. All nodes of a cache have to use it, and nothing else
+// may write the source without telling the cache.
+//
+// The source is told of a change at least once, and of the last one of a key at last; of several that follow each other at one key it
+// may be told of the last only. A change that comes late, by a node that was held up, has a smaller Version than what the
+// source was told before: see [Change].
+func WriteBehind[K comparable, V any](source Source[K, V], j journal.Journal, o *journal.Options) Policy[K, V] {
+	return Policy[K, V]{Mode: Behind, Loader: source, Store: source, Journal: j, Writing: o.WithDefaults()}
 }
 
 // A Source is a system of record that a cache both reads and writes.

@@ -30,6 +30,7 @@ type Cache[K comparable, V any] struct {
 	remote    *backend.Store           // nil: none
 	bus       *invalidation.Attachment // nil: none
 	loader    policy.Loader[K, V]
+	behind    *behind[K, V] // nil: nothing is written behind
 
 	epochs    epochs
 	tags      tagEpochs
@@ -115,6 +116,12 @@ func newCache[K comparable, V any](name string, o *Options[K, V], fingerprint fu
 		}
 	}
 	c.resume()
+	if opts.Policy.Mode == policy.Behind {
+		if err := c.openBehind(); err != nil {
+			c.Close()
+			return nil, fmt.Errorf("tier: new %q: %w", name, err)
+		}
+	}
 	c.detect()
 	return c, nil
 }
@@ -128,13 +135,20 @@ func (c *Cache[K, V]) Name() string { return c.name }
 // It waits at most LoadTimeout, and then returns an error: for a loader that does not end with its context, or one that
 // itself calls Close. What such a loader brings is kept nowhere. Repairs that are due are tried once more, for a second; what then
 // remains is an *UnrepairedError.
+//
+// Under policy.WriteBehind it first accepts no more writes, and writes what is pending for as long as journal.Options.DrainTimeout; what
+// then remains in the journal is an *UndrainedError.
 func (c *Cache[K, V]) Close() error {
+	var err error
+	if c.behind != nil {
+		err = c.behind.drain()
+	}
 	c.mu.Lock()
 	c.closed = true
 	c.mu.Unlock()
 	c.epochs.flush() // no hit from now on
 	c.stop()
-	err := c.awaitCalls()
+	err = errors.Join(err, c.awaitCalls())
 	c.writes.expire()
 	err = errors.Join(err, c.mendLast())
 	c.guard.close()

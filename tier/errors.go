@@ -2,7 +2,6 @@ package tier
 
 import (
 	"errors"
-	"fmt"
 	"strconv"
 
 	"github.com/strata-cache/strata/internal/sentinel"
@@ -64,13 +63,8 @@ func quoteKey(k string) string {
 }
 
 // A PanicError is what callers get if a loader panicked, or a function of Options while the cache worked for them on a
-// goroutine of its own.
-type PanicError struct {
-	Value any
-	Stack []byte // of the panic
-}
-
-func (e *PanicError) Error() string { return fmt.Sprintf("panicked: %v", e.Value) }
+// goroutine of its own. It has the value of the panic and its stack.
+type PanicError = sentinel.PanicError
 
 // errGoexit is for a loader that ended its goroutine.
 var errGoexit = errors.New("loader ended its goroutine")

@@ -14,10 +14,12 @@ const (
 	EventRewind                           // the remote tier came back with older data, or may have: Err says what that means, and when it is over
 	EventRepair                           // what is to be repaired is too much for single keys, or was left when the cache closed
 	EventStale                            // a local value was found that is older than MaxStaleness allows: see Options.StaleSample
+	EventUnwritten                        // the source did not take pending writes of policy.WriteBehind, which are tried again
+	EventDeadLetter                       // a pending write became a dead letter
 )
 
 func (k EventKind) String() string {
-	if names := [...]string{"", "remote error", "undecodable", "refresh failed", "flush", "mismatch", "rewind", "repair", "stale"}; int(k) < len(names) {
+	if names := [...]string{"", "remote error", "undecodable", "refresh failed", "flush", "mismatch", "rewind", "repair", "stale", "unwritten", "dead letter"}; int(k) < len(names) {
 		return names[k]
 	}
 	return "unknown"

@@ -120,6 +120,9 @@ const rereads = 2
 
 // read asks the remote tier for all wants at once, but for those in doubt. What it has is kept locally.
 func (c *Cache[K, V]) read(ctx context.Context, opts *call, wants []*want[K, V]) {
+	if wants = c.readPending(ctx, opts, wants); len(wants) == 0 {
+		return
+	}
 	if c.remote == nil || opts.skipRemoteRead && opts.skipRemoteWrite {
 		return
 	}
@@ -376,6 +379,9 @@ func (c *Cache[K, V]) sourceError(ctx context.Context, w *want[K, V], err error)
 	tier := "source"
 	if w.down != nil && errors.Is(err, w.down) {
 		tier = "remote"
+	}
+	if j, ok := errors.AsType[*journalError](err); ok {
+		tier, err = "journal", j.error
 	}
 	return &Error{Op: w.op, Tier: tier, Key: w.remoteKey, Err: err}
 }

@@ -28,6 +28,25 @@ func (c *Cache[K, V]) load(ctx context.Context, wants []*want[K, V]) []policy.An
 		}
 		return answers
 	}
+	rest := c.loadPending(ctx, wants, answers)
+	if len(rest) == len(wants) {
+		return c.ask(ctx, loader, wants)
+	}
+	asked := make([]*want[K, V], len(rest))
+	for i, at := range rest {
+		asked[i] = wants[at]
+	}
+	if len(asked) > 0 {
+		for i, a := range c.ask(ctx, loader, asked) {
+			answers[rest[i]] = a
+		}
+	}
+	return answers
+}
+
+// ask asks loader for all wants, and returns one answer for each.
+func (c *Cache[K, V]) ask(ctx context.Context, loader policy.Loader[K, V], wants []*want[K, V]) []policy.Answer[V] {
+	answers := make([]policy.Answer[V], len(wants))
 	c.n.loads.Add(uint64(len(wants)))
 	switch batch, ok := loader.(policy.BatchLoader[K, V]); {
 	case len(wants) == 1:

@@ -105,6 +105,10 @@ type Options[K comparable, V any] struct {
 	// byte arrays and encoding.TextMarshalers have a form of their own; New refuses other types without Key.
 	Key func(K) string
 
+	// KeyCodec encodes keys for the journal of policy.WriteBehind, from which they are decoded when the source is written. Default:
+	// strings as they are, anything else as MessagePack.
+	KeyCodec codec.Codec[K]
+
 	// Version is part of every remote key: another version is another, empty cache. Default "1". It takes letters,
 	// digits, '.', '_' and '-', as the cache's name does.
 	Version string
@@ -162,6 +166,10 @@ func (o *Options[K, V]) withDefaults() Options[K, V] {
 	if out.Codec == nil {
 		out.Codec = defaultCodec[V]()
 	}
+	if out.KeyCodec == nil {
+		out.KeyCodec = defaultCodec[K]()
+	}
+	out.Policy.Writing = out.Policy.Writing.WithDefaults()
 	if out.Logger == nil {
 		out.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -245,10 +253,18 @@ func (o *Options[K, V]) validate(name string) error {
 		bad("MaxBody %d: must be from %d to %d", o.MaxBody, minMaxBody, codec.MaxBody)
 	}
 	switch {
-	case o.Policy.Mode > policy.Through:
+	case o.Policy.Mode > policy.Behind:
 		bad("Policy: mode %v is unknown", o.Policy.Mode)
-	case o.Policy.Mode == policy.Through && (o.Policy.Store == nil || o.Policy.Loader == nil):
+	case o.Policy.Mode != policy.Aside && (o.Policy.Store == nil || o.Policy.Loader == nil):
 		bad("Policy: %v needs a source that loads and stores", o.Policy.Mode)
+	}
+	if o.Policy.Mode == policy.Behind {
+		if o.Policy.Journal == nil {
+			bad("Policy: %v needs a journal", o.Policy.Mode)
+		}
+		if err := o.Policy.Writing.Validate(); err != nil {
+			bad("Policy: Writing: %w", err)
+		}
 	}
 	return errors.Join(errs...)
 }

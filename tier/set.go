@@ -19,6 +19,10 @@ import (
 // has Tier "source"; unless it is policy.ErrNotWritten nobody knows what the source has, and until Options.SourceSettle has
 // passed reads of the key go there. If other nodes could not be told, Options.WhenUnreachable decides. A value that is too
 // large for the remote tier is written all the same.
+//
+// Under policy.WriteBehind it returns when the journal has accepted the value; an error has Tier "journal" then. If all nodes share the journal they
+// read the value from then on, as if the source had it; with a journal of its own this node does, and the others when the source has it. A
+// journal that cannot be reached is ErrUnavailable: the source is not written instead.
 func (c *Cache[K, V]) Set(ctx context.Context, key K, value V, options ...Option) error {
 	return c.setAll(ctx, []K{key}, func(K) V { return value }, options)
 }
@@ -41,8 +45,11 @@ func (c *Cache[K, V]) setAll(ctx context.Context, keys []K, value func(K) V, opt
 	defer c.leave()
 	c.guard.await(ctx) // else the value would be dead when it is read
 	c.n.writes.Add(uint64(len(changes)))
-	if c.opts.Policy.Mode == policy.Through {
+	switch c.opts.Policy.Mode {
+	case policy.Through:
 		return c.setThrough(ctx, opts, changes, value)
+	case policy.Behind:
+		return c.setBehind(ctx, opts, changes, value)
 	}
 	for i, ch := range changes {
 		v := value(keys[i])
@@ -66,9 +73,9 @@ func (c *Cache[K, V]) Invalidate(ctx context.Context, keys ...K) error {
 
 // Delete is for a value that is gone. Under policy.CacheAside the source has not got it any more, and Delete does what Invalidate
 // does. Under policy.WriteThrough it deletes the value at the source, as Set sets one, and the answer that there is none is kept for
-// Options.NegativeTTL.
+// Options.NegativeTTL. Under policy.WriteBehind it is accepted as a Set is.
 func (c *Cache[K, V]) Delete(ctx context.Context, keys ...K) error {
-	if c.opts.Policy.Mode != policy.Through {
+	if c.opts.Policy.Mode == policy.Aside {
 		return c.empty(ctx, "delete", keys)
 	}
 	opts, changes, err := c.begin("delete", keys, nil)
@@ -76,6 +83,9 @@ func (c *Cache[K, V]) Delete(ctx context.Context, keys ...K) error {
 		return err
 	}
 	defer c.leave()
+	if c.opts.Policy.Mode == policy.Behind {
+		return c.deleteBehind(ctx, opts, changes)
+	}
 	return c.deleteThrough(ctx, opts, changes)
 }
 

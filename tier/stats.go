@@ -30,6 +30,11 @@ type Stats struct {
 	Writes        uint64                   // keys set
 	Stores        uint64                   // keys written to the source
 	StoreErrors   uint64                   // of these, those that failed, or may have
+	Accepted      uint64                   // keys whose write a journal accepted here, under policy.WriteBehind
+	Shed          uint64                   // keys whose write was dropped because the journal is full
+	Flushed       uint64                   // pending writes that this node gave to the source
+	Unwritten     uint64                   // times that the source did not take one, and it was tried again
+	DeadLetters   uint64                   // pending writes that this node gave up
 	Invalidated   uint64                   // keys invalidated here
 	Received      uint64                   // keys, tags and clears that other nodes announced
 	Flushes       uint64                   // times that the whole local tier was given up
@@ -113,6 +118,11 @@ func (c *Cache[K, V]) Stats() Stats {
 	}
 	for r := range s.UndecodableBy {
 		s.UndecodableBy[r] = c.n.undecodableBy[r].Load()
+	}
+	if b := c.behind; b != nil {
+		n := b.worker.Counts()
+		s.Accepted, s.Shed = b.accepted.Load(), b.shed.Load()
+		s.Flushed, s.Unwritten, s.DeadLetters = n.Flushed, n.Retries, n.Dead
 	}
 	if c.local != nil {
 		s.LocalCost = c.local.size()

@@ -7,15 +7,13 @@ import (
 	"github.com/strata-cache/strata/policy"
 )
 
-// writesAtOnce bounds the calls of a Store that one call makes at a time.
-const writesAtOnce = 16
-
 // through is the path on which a cache writes its source:
 //
 //	bump · fence · announce · source · swap · announce · bump
 //
 // The writers of one key in this process take turns, so that what the source has last, the cache has last.
-func (c *Cache[K, V]) through(ctx context.Context, opts *call, changes []*change[K, V], to func(K) policy.Change[K, V]) error {
+// write notes in cause what became of each, at the tier of that name.
+func (c *Cache[K, V]) through(ctx context.Context, opts *call, changes []*change[K, V], tier string, write func(ctx context.Context, changes []*change[K, V])) error {
 	changes = distinct(changes)
 	unlock, err := c.writers.lock(ctx, c.ctx, keysOf(changes))
 	if err != nil {
@@ -38,61 +36,36 @@ func (c *Cache[K, V]) through(ctx context.Context, opts *call, changes []*change
 		} else if err != nil {
 			return err
 		}
-		c.source(ctx, able, to)
-		c.finishThrough(ctx, w)
+		write(ctx, able)
+		c.finishThrough(ctx, w, tier)
 	}
 	return joined(changes)
 }
 
-// source writes the source at every change: several in one request, if the Store can, else several at a time.
+// source writes the source at every change, and notes in cause what became of it.
 func (c *Cache[K, V]) source(ctx context.Context, changes []*change[K, V], to func(K) policy.Change[K, V]) {
-	c.n.stores.Add(uint64(len(changes)))
-	if batch, ok := c.opts.Policy.Store.(policy.BatchStore[K, V]); ok && len(changes) > 1 {
-		all := make([]policy.Change[K, V], len(changes))
-		for i, ch := range changes {
-			all[i] = to(ch.w.key)
-		}
-		var err error
-		if p := guarded(func() { err = batch.StoreMany(ctx, all) }); p != nil {
-			err = p
-		}
-		for _, ch := range changes {
-			ch.cause = err
-		}
-		return
+	all := make([]policy.Change[K, V], len(changes))
+	for i, ch := range changes {
+		all[i] = to(ch.w.key)
 	}
-	one := func(ch *change[K, V]) {
-		ch.cause = errGoexit // unless it returns
-		if p := guarded(func() { ch.cause = c.storeOne(ctx, to(ch.w.key)) }); p != nil {
-			ch.cause = p
-		}
+	for i, err := range c.storeAll(ctx, all) {
+		changes[i].cause = err
 	}
-	if len(changes) == 1 {
-		one(changes[0])
-		return
-	}
-	atOnce(writesAtOnce, len(changes), func(i int) { one(changes[i]) })
-}
-
-func (c *Cache[K, V]) storeOne(ctx context.Context, to policy.Change[K, V]) error {
-	if !to.Delete {
-		return c.opts.Policy.Store.Store(ctx, to.Key, to.Value)
-	}
-	if err := c.opts.Policy.Store.Delete(ctx, to.Key); !errors.Is(err, ErrNotFound) {
-		return err
-	}
-	return nil // gone is gone
 }
 
 // finishThrough ends w as Commit and Abort do, each change by its own cause.
-func (c *Cache[K, V]) finishThrough(ctx context.Context, w *Write[K, V]) {
+func (c *Cache[K, V]) finishThrough(ctx context.Context, w *Write[K, V], tier string) {
 	w.finish(ctx, w.end() != opened)
 	for _, ch := range w.changes {
-		if ch.cause != nil {
-			c.n.storeErrors.Add(1)
-			ch.fail("source", ch.cause)
+		if ch.cause != nil && !errors.Is(ch.cause, errShed) {
+			ch.fail(tier, ch.cause)
 		}
 	}
+}
+
+// throughTo is through to the source.
+func (c *Cache[K, V]) throughTo(ctx context.Context, opts *call, changes []*change[K, V], to func(K) policy.Change[K, V]) error {
+	return c.through(ctx, opts, changes, "source", func(ctx context.Context, able []*change[K, V]) { c.source(ctx, able, to) })
 }
 
 // setThrough is Set under a policy that writes the source.
@@ -108,7 +81,7 @@ func (c *Cache[K, V]) setThrough(ctx context.Context, opts *call, changes []*cha
 			ch.fail("remote", err)
 		}
 	}
-	return c.through(ctx, opts, changes, func(key K) policy.Change[K, V] {
+	return c.throughTo(ctx, opts, changes, func(key K) policy.Change[K, V] {
 		return policy.Change[K, V]{Key: key, Value: value(key)}
 	})
 }
@@ -122,5 +95,5 @@ func (c *Cache[K, V]) deleteThrough(ctx context.Context, opts *call, changes []*
 			ch.fail("remote", err)
 		}
 	}
-	return c.through(ctx, opts, changes, func(key K) policy.Change[K, V] { return policy.Change[K, V]{Key: key, Delete: true} })
+	return c.throughTo(ctx, opts, changes, func(key K) policy.Change[K, V] { return policy.Change[K, V]{Key: key, Delete: true} })
 }

@@ -63,10 +63,6 @@ type Options struct {
 	// While nothing succeeds, as when the source is down, no attempt counts. Default 5; negative: it is tried for ever.
 	MaxAttempts int
 
-	// PendingTTL is how long the other nodes still keep off a key whose write is in a journal that is not shared, when the node that
-	// accepted it has died. Default 1 min; at least 3 s.
-	PendingTTL time.Duration
-
 	// DrainTimeout is how long Close may go on writing what is pending. Default 10 s; negative: not at all.
 	DrainTimeout time.Duration
 }
@@ -86,7 +82,6 @@ func (o *Options) WithDefaults() Options {
 	setDefault(&out.MinBackoff, 100*time.Millisecond)
 	setDefault(&out.MaxBackoff, max(30*time.Second, out.MinBackoff))
 	setDefault(&out.MaxAttempts, 5)
-	setDefault(&out.PendingTTL, time.Minute)
 	setDefault(&out.DrainTimeout, 10*time.Second)
 	return out
 }
@@ -114,6 +109,5 @@ func (o Options) Validate() error {
 	bad(o.FlushTimeout < time.Millisecond || o.FlushTimeout > o.TakeOver/3, "FlushTimeout %v: must be from 1ms to a third of TakeOver %v", o.FlushTimeout, o.TakeOver)
 	bad(o.MinBackoff < time.Millisecond, "MinBackoff %v: must be at least 1ms", o.MinBackoff)
 	bad(o.MaxBackoff < o.MinBackoff, "MaxBackoff %v: must be at least MinBackoff %v", o.MaxBackoff, o.MinBackoff)
-	bad(o.PendingTTL < 3*time.Second, "PendingTTL %v: must be at least 3s", o.PendingTTL)
 	return errors.Join(errs...)
 }
