@@ -51,6 +51,7 @@ func TestSetManyAndDeleteThroughAreOneBatchOfAStoreThatCan(t *testing.T) {
 				s.Errorf("%+v", ch)
 			}
 		}
+		s.rest(0)
 		for k := 1; k <= 3; k++ {
 			want(s, s.b, k, "new")
 		}
@@ -58,6 +59,7 @@ func TestSetManyAndDeleteThroughAreOneBatchOfAStoreThatCan(t *testing.T) {
 		if len(batches) != 2 || len(batches[1]) != 2 || !batches[1][0].Delete || batches[1][1].Key != 3 {
 			s.Errorf("%v", batches)
 		}
+		s.rest(0)
 		_, err := s.b.Get(s.Context(), 3)
 		wantErr(s, err, tier.ErrNotFound)
 		if v := table.Values(); len(v) != 1 || v[2] != "new" {
