@@ -63,7 +63,7 @@ type Queue interface {
 	Keep(ctx context.Context, entries []Entry) error
 
 	// Done says that the source has the writes. Where a newer one of the key came meanwhile, that is listed, unless somebody else has
-	// taken the key since.
+	// taken the key since. A dead letter of an older write of the key is dropped, since Retry would put it over the newer.
 	Done(ctx context.Context, entries []Entry) error
 
 	// Return gives back what was taken, as it was.
