@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -28,7 +29,9 @@ type Node struct {
 	addr   string
 	server string
 	client *redis.Client
+	as     role
 	again  bool // a refusal of the credentials is asked about once more
+	made   atomic.Uint64
 }
 
 // Server identifies the node's database, host:port/db.
@@ -36,6 +39,10 @@ func (n *Node) Server() string { return n.server }
 
 // Client returns the library's client of this server alone. It repeats nothing.
 func (n *Node) Client() *redis.Client { return n.client }
+
+// Connections returns how many connections were made to the node: whoever has learnt something of the server asks again when
+// there is a new one, as it may lead to one that has restarted. Those of a [Waiter] do not count.
+func (n *Node) Connections() uint64 { return n.made.Load() }
 
 // send sends commands, each after ASKING if so told, in one go. Each command then has its answer or its error.
 func (n *Node) send(ctx context.Context, cmds []redis.Cmder, asking bool) {
@@ -113,19 +120,18 @@ func (s *nodes) get(addr string, as role) (*Node, error) {
 
 // node makes a node. It does not dial, unless idle connections are wanted.
 func (t *target) node(addr string, as role, failed func()) *Node {
-	n := &Node{addr: addr, server: addr + "/" + strconv.Itoa(t.db), again: t.opts.Credentials != nil}
+	n := &Node{addr: addr, server: addr + "/" + strconv.Itoa(t.db), as: as, again: t.opts.Credentials != nil}
 	o := t.clientOptions(addr)
-	if as != plain || t.opts.OnConnect != nil {
-		o.OnConnect = func(ctx context.Context, c *redis.Conn) error {
-			err := check(ctx, c, as)
-			if err == nil && t.opts.OnConnect != nil && as != reader {
-				err = t.opts.OnConnect(ctx, n.server, c)
-			}
-			if err != nil {
-				return &connectError{cause: err}
-			}
-			return nil
+	o.OnConnect = func(ctx context.Context, c *redis.Conn) error {
+		err := check(ctx, c, as)
+		if err == nil && t.opts.OnConnect != nil && as != reader {
+			err = t.opts.OnConnect(ctx, n.server, c)
 		}
+		if err != nil {
+			return &connectError{cause: err}
+		}
+		n.made.Add(1)
+		return nil
 	}
 	n.client = redis.NewClient(o)
 	if failed != nil {
