@@ -9,6 +9,7 @@ import (
 
 	"github.com/strata-cache/strata/codec"
 	"github.com/strata-cache/strata/policy"
+	"github.com/strata-cache/strata/policy/journal"
 	"github.com/strata-cache/strata/tier"
 )
 
@@ -35,12 +36,13 @@ func Source[K comparable, V any](loader policy.Loader[K, V]) Option[K, V] {
 
 // Hooks are the options of a cache that a file cannot hold, as tier.Options has them. Each may be nil.
 type Hooks[K comparable, V any] struct {
-	Key     func(K) string
-	Codec   codec.Codec[V]
-	Weigh   func(K, V) int64
-	Clone   func(V) V
-	OnEvent func(tier.Event)
-	Logger  *slog.Logger
+	Key      func(K) string
+	KeyCodec codec.Codec[K]
+	Codec    codec.Codec[V]
+	Weigh    func(K, V) int64
+	Clone    func(V) V
+	OnEvent  func(tier.Event)
+	Logger   *slog.Logger
 
 	RepairLog tier.RepairLog
 }
@@ -67,7 +69,7 @@ func Cache[K comparable, V any](set *Set, name string, options ...Option[K, V]) 
 	if len(b.hooks) > 1 || len(b.sources) > 1 {
 		return nil, fmt.Errorf("config: cache %q: at most one Source and one Hooks, not %d and %d", name, len(b.sources), len(b.hooks))
 	}
-	pol, err := policyOf(c.mode, b.sources)
+	pol, err := policyOf(c.mode, b.sources, set.journals[c.journal], c.writingOptions())
 	if err != nil {
 		return nil, fmt.Errorf("config: cache %q: %w", name, err)
 	}
@@ -114,32 +116,35 @@ func tierOptions[K comparable, V any](set *Set, c *cachePlan, pol policy.Policy[
 		MaxBody:         int(c.maxBody),
 	}
 	for _, h := range hooks {
-		o.RepairLog = h.RepairLog
+		o.KeyCodec, o.RepairLog = h.KeyCodec, h.RepairLog
 		o.Key, o.Codec, o.Weigh, o.Clone, o.OnEvent, o.Logger = h.Key, h.Codec, h.Weigh, h.Clone, h.OnEvent, h.Logger
 	}
 	return o
 }
 
-// policyOf joins a mode of the file with the program's source. If the source cannot serve the mode, the error names both.
-func policyOf[K comparable, V any](mode string, sources []policy.Loader[K, V]) (policy.Policy[K, V], error) {
+// policyOf joins a mode of the file, and its journal, with the program's source. If the source cannot serve the mode, the error names
+// both.
+func policyOf[K comparable, V any](mode string, sources []policy.Loader[K, V], j journal.Journal, writing journal.Options) (policy.Policy[K, V], error) {
 	var src policy.Loader[K, V]
 	if len(sources) > 0 {
 		if src = sources[0]; isNil(src) {
 			return policy.Policy[K, V]{}, fmt.Errorf("mode %s: the source %T is nil: it cannot load", mode, src)
 		}
 	}
-	switch mode {
-	case policy.Aside.String():
+	if mode == policy.Aside.String() {
 		return policy.CacheAside(src), nil
-	case policy.Through.String():
-		if both, ok := src.(policy.Source[K, V]); ok {
-			return policy.WriteThrough(both), nil
-		}
 	}
 	if src == nil {
 		return policy.Policy[K, V]{}, fmt.Errorf("mode %s: there is no source: it needs one that loads and stores", mode)
 	}
-	return policy.Policy[K, V]{}, fmt.Errorf("mode %s: the source %T cannot serve it: it is no policy.Source", mode, src)
+	both, ok := src.(policy.Source[K, V])
+	if !ok {
+		return policy.Policy[K, V]{}, fmt.Errorf("mode %s: the source %T cannot serve it: it is no policy.Source", mode, src)
+	}
+	if mode == policy.Behind.String() {
+		return policy.WriteBehind(both, j, &writing), nil
+	}
+	return policy.WriteThrough(both), nil
 }
 
 // isNil sees a nil func and a nil pointer in an interface as well: either would fail only at the first miss.

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/strata-cache/strata/policy"
+	"github.com/strata-cache/strata/policy/journal"
 	"github.com/strata-cache/strata/tier"
 )
 
@@ -17,7 +18,7 @@ func choose(v string, names []string, unknown string) (i int, problem string) {
 }
 
 // modes are what a cache may do when it is written. policyOf turns one into a policy.
-var modes = []string{policy.Aside.String(), policy.Through.String()}
+var modes = []string{policy.Aside.String(), policy.Through.String(), policy.Behind.String()}
 
 func setMode(s *settings, v string) string {
 	i, problem := choose(v, modes, "an unknown mode")
@@ -45,6 +46,17 @@ func setUnreachable(s *settings, v string) string {
 	i, problem := choose(v, unreachables, "unknown")
 	if problem == "" {
 		s.unreachable = tier.Unreachable(i)
+	}
+	return problem
+}
+
+// fulls are what a write may do that a full journal has no room for.
+var fulls = []string{journal.Block.String(), journal.Fail.String(), journal.Shed.String()}
+
+func setFull(s *settings, v string) string {
+	i, problem := choose(v, fulls, "unknown")
+	if problem == "" {
+		s.writing.WhenFull = journal.Full(i)
 	}
 	return problem
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/strata-cache/strata/backend"
 	"github.com/strata-cache/strata/invalidation"
+	"github.com/strata-cache/strata/policy/journal"
 	"github.com/strata-cache/strata/tier"
 )
 
@@ -52,16 +53,17 @@ func parseAndOpen(ctx context.Context, file string, data []byte, environment []s
 }
 
 func (d *document) hasContent() bool {
-	return len(d.remotes)+len(d.buses)+len(d.caches)+len(d.defaults.fields) > 0
+	return len(d.remotes)+len(d.buses)+len(d.journals)+len(d.caches)+len(d.defaults.fields) > 0
 }
 
 // A Set is an open configuration. Its methods, and [Cache], are safe for concurrent use.
 type Set struct {
-	plan   *plan
-	file   string
-	stores map[*server]*backend.Store
-	views  map[*remote]*backend.Store
-	buses  map[*server]*invalidation.Bus
+	plan     *plan
+	file     string
+	stores   map[*server]*backend.Store
+	views    map[*remote]*backend.Store
+	buses    map[*server]*invalidation.Bus
+	journals map[*server]journal.Journal
 
 	mu      sync.Mutex
 	closers []func() error  // guarded by mu; in the order of opening
@@ -78,16 +80,22 @@ func (s *Set) Remote(name string) *backend.Store { return s.views[s.plan.remotes
 // Bus returns the bus of that name, nil if the file names none. The Set closes it.
 func (s *Set) Bus(name string) *invalidation.Bus { return s.buses[s.plan.busNames[name]] }
 
+// Journal returns the journal of that name, nil if the file names none. The Set closes it.
+func (s *Set) Journal(name string) journal.Journal { return s.journals[s.plan.journalNames[name]] }
+
 // Remotes returns the names of the remote tiers, sorted. The slice is the caller's.
 func (s *Set) Remotes() []string { return slices.Sorted(maps.Keys(s.plan.remotes)) }
 
 // Buses returns the names of the buses, sorted. The slice is the caller's.
 func (s *Set) Buses() []string { return slices.Sorted(maps.Keys(s.plan.busNames)) }
 
+// Journals returns the names of the journals, sorted. The slice is the caller's.
+func (s *Set) Journals() []string { return slices.Sorted(maps.Keys(s.plan.journalNames)) }
+
 // Caches returns the names of the caches, in the order of the file. The slice is the caller's.
 func (s *Set) Caches() []string { return slices.Clone(s.plan.order) }
 
-// Close closes everything in reverse order: caches, buses, remote tiers. It is idempotent: each Close returns when the first
+// Close closes everything in reverse order: caches, which write behind what they still can, journals, buses, remote tiers. It is idempotent: each Close returns when the first
 // is through, with the same error.
 func (s *Set) Close() error {
 	s.closing.Do(func() {

@@ -15,6 +15,7 @@ import (
 	"github.com/strata-cache/strata/config"
 	"github.com/strata-cache/strata/policy"
 	"github.com/strata-cache/strata/tier"
+	"github.com/strata-cache/strata/tier/tiertest"
 )
 
 func parse(t *testing.T, w *world, yaml string, env ...string) *config.Set {
@@ -191,7 +192,7 @@ caches: {a.b: {version: "1"}, c: {}}
 		t.Errorf("Caches() = %q", got)
 	}
 	for name, want := range map[string]string{"a.b": "a.b/7/{k}", "c": "c/9/{k}"} {
-		c, err := config.Cache[string, string](set, name)
+		c, err := config.Cache(set, name, config.Source(tiertest.NewSource[string, string]()))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -318,12 +319,13 @@ func TestTheExampleInTheDocumentLoads(t *testing.T) {
 	set := parse(t, w, example, "REDIS_PASSWORD=p@ss", "BUS_KEY=MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=", "CUSTOMERS_KEY="+newKey(2))
 	expectLog(t, w, "open store redis://:p%40ss@cache:6379",
 		"open bus redis://:p%40ss@cache:6379", "share redis://:p%40ss@cache:6379", "keyring of 2026-11, unsigned false",
-		"open store memcached://localhost:11211", "members memcached://localhost:11211, error <nil>")
-	if got := set.Caches(); !slices.Equal(got, []string{"products", "thumbnails", "rates", "countries"}) {
+		"open store memcached://localhost:11211", "members memcached://localhost:11211, error <nil>",
+		"open journal file:///var/lib/shop/orders.journal")
+	if got := set.Caches(); !slices.Equal(got, []string{"products", "thumbnails", "orders", "rates", "countries"}) {
 		t.Errorf("caches %q", got)
 	}
 	for _, name := range set.Caches() {
-		c, err := config.Cache[string, string](set, name)
+		c, err := config.Cache(set, name, config.Source(tiertest.NewSource[string, string]()))
 		if err != nil {
 			t.Fatal(err)
 		}

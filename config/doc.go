@@ -1,4 +1,4 @@
-// Package config makes remote tiers, buses and caches from a YAML file and the environment.
+// Package config makes remote tiers, buses, journals and caches from a YAML file and the environment.
 //
 //	set, err := config.Load(ctx, "strata.yaml", config.Drivers{
 //		Stores: map[string]backend.Opener{"redis": backend.Open, "memcached": backend.Open}, // whose packages it imports
@@ -27,10 +27,16 @@
 //
 // # Servers
 //
-// Equal URLs share one client: two remotes of the same URL are one Store, two buses one Bus, and a bus whose URL is that of a
-// remote is given its Store, to publish through the same connections. URLs are equal if they are the same text once
+// Equal URLs share one client: two remotes of the same URL are one Store, two buses one Bus, two journals one Journal, and a bus or
+// journal whose URL is that of a remote is given its Store, to work through the same connections. URLs are equal if they are the same text once
 // variables are in. A remote may have a prefix and a timeout of its own, and its list of servers on a bus, if the program
 // hands in a [PoolOpener].
+//
+// # Modes
+//
+// The field mode says what a cache does when it is written, and is the one line to change: cache-aside needs a source that loads;
+// write-through, and write-behind with a journal, one that also stores. Journals are opened as buses are, by a [JournalOpener]
+// of the program.
 //
 // # Compression and encryption
 //

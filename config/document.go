@@ -25,6 +25,7 @@ var nameForm = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 type document struct {
 	remotes  []*section
 	buses    []*item
+	journals []*item
 	busKeys  *ring // nil: none
 	rings    []*ring
 	defaults section
@@ -147,7 +148,7 @@ func tooDeep(tokens token.Tokens) *token.Position {
 	return nil
 }
 
-var sections = []string{"remotes", "buses", "bus_keys", "encryption", "defaults", "caches"}
+var sections = []string{"remotes", "buses", "journals", "bus_keys", "encryption", "defaults", "caches"}
 
 func (d *document) read(root ast.Node, p *problems) {
 	each(root, place{}, p, func(name string, at place, value ast.Node) {
@@ -158,6 +159,8 @@ func (d *document) read(root ast.Node, p *problems) {
 			})
 		case "buses":
 			d.buses = readItems(value, at, none, p)
+		case "journals":
+			d.journals = readItems(value, at, none, p)
 		case "bus_keys":
 			before := len(p.list)
 			keys := readItems(value, at, "", p)

@@ -11,6 +11,7 @@ import (
 	"github.com/strata-cache/strata/backend"
 	"github.com/strata-cache/strata/codec"
 	"github.com/strata-cache/strata/invalidation"
+	"github.com/strata-cache/strata/policy/journal"
 )
 
 // Drivers are the servers that a configuration may name, by URL scheme. The zero value knows none.
@@ -21,10 +22,13 @@ type Drivers struct {
 	// Buses open buses.
 	Buses map[string]BusOpener
 
+	// Journals open journals, for caches that write behind.
+	Journals map[string]JournalOpener
+
 	// Pools open remote tiers that have a membership: a list of servers that can change.
 	Pools map[string]PoolOpener
 
-	// CheckURL tells what is wrong with the URL of a remote tier or bus, of a scheme that is known, without connecting; its text
+	// CheckURL tells what is wrong with the URL of a remote tier, bus or journal, of a scheme that is known, without connecting; its text
 	// must not show a secret. nil: only openers tell, once the rest of the file has no mistake.
 	CheckURL func(url string) error
 
@@ -37,8 +41,9 @@ type Drivers struct {
 	Encryption func(keys []Key) (codec.Cipher, error)
 }
 
-func (d Drivers) storeSchemes() []string { return slices.Sorted(maps.Keys(d.Stores)) }
-func (d Drivers) busSchemes() []string   { return slices.Sorted(maps.Keys(d.Buses)) }
+func (d Drivers) storeSchemes() []string   { return slices.Sorted(maps.Keys(d.Stores)) }
+func (d Drivers) busSchemes() []string     { return slices.Sorted(maps.Keys(d.Buses)) }
+func (d Drivers) journalSchemes() []string { return slices.Sorted(maps.Keys(d.Journals)) }
 
 // A PoolOpener opens a remote tier by URL, whose servers are what members say: a register on a bus, which stays open for
 // longer than the tier. It succeeds while the servers and the bus are down.
@@ -74,6 +79,17 @@ func (k Key) LogValue() slog.Value { return slog.StringValue(k.String()) }
 //		return redisbus.Open(ctx, url, &redisbus.Options{Options: *o})
 //	}
 type BusOpener func(ctx context.Context, url string, share Client, o *invalidation.Options) (*invalidation.Bus, error)
+
+// A JournalOpener opens a journal by URL. It succeeds while its server is down. share is the remote tier that was opened with the
+// same URL, nil if there is none: a journal may write through its client.
+//
+//	func(ctx context.Context, url string, share config.Client) (journal.Journal, error) {
+//		if share != nil {
+//			return redisjournal.New(share, nil)
+//		}
+//		return redisjournal.Open(ctx, url, nil)
+//	}
+type JournalOpener func(ctx context.Context, url string, share Client) (journal.Journal, error)
 
 // A Client is who can be asked for the client of a server, as a [backend.Store] can.
 type Client interface {

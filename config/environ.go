@@ -10,6 +10,7 @@ import (
 const (
 	envRemotes  = "STRATA_REMOTES_"
 	envBuses    = "STRATA_BUSES_"
+	envJournals = "STRATA_JOURNALS_"
 	envDefaults = "STRATA_DEFAULTS_"
 	envCaches   = "STRATA_CACHES_"
 )
@@ -44,6 +45,9 @@ func (d *document) override(env map[string]string, p *problems) {
 	for _, it := range d.buses {
 		add(envBuses+envName(it.name), "buses."+it.name, func(s scalar) { it.text = s })
 	}
+	for _, it := range d.journals {
+		add(envJournals+envName(it.name), "journals."+it.name, func(s scalar) { it.text = s })
+	}
 	for _, f := range cacheFields {
 		add(envDefaults+envName(f.name), "defaults."+f.name, func(s scalar) { d.defaults.fields[f.name] = s })
 		for _, c := range d.caches {
@@ -53,7 +57,7 @@ func (d *document) override(env map[string]string, p *problems) {
 	known := slices.Sorted(maps.Keys(targets))
 	for _, variable := range slices.Sorted(maps.Keys(env)) {
 		var prefix string
-		for _, begin := range []string{envRemotes, envBuses, envDefaults, envCaches} {
+		for _, begin := range []string{envRemotes, envBuses, envJournals, envDefaults, envCaches} {
 			if strings.HasPrefix(variable, begin) {
 				prefix = begin
 			}
@@ -68,7 +72,7 @@ func (d *document) override(env map[string]string, p *problems) {
 			if near := nearest(variable, known); near != "" {
 				hint = "did you mean " + near + "?"
 			}
-			p.add(at, "names no setting of a remote, bus or cache in the file; %s", hint)
+			p.add(at, "names no setting of a remote, bus, journal or cache in the file; %s", hint)
 		case 1:
 			at.path = found[0].path
 			found[0].set(scalar{text: env[variable], written: env[variable], at: at, secrets: []string{env[variable]}})

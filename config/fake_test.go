@@ -16,6 +16,8 @@ import (
 	"github.com/strata-cache/strata/config"
 	"github.com/strata-cache/strata/invalidation"
 	"github.com/strata-cache/strata/invalidation/membus"
+	"github.com/strata-cache/strata/policy/journal"
+	"github.com/strata-cache/strata/policy/journal/memjournal"
 )
 
 // A world is servers that a test's configuration may name, and what happened to them.
@@ -66,7 +68,19 @@ func (w *world) drivers() config.Drivers {
 		w.note("members %s, error %v", value, err)
 		return backend.New(&fake{w: w, url: url, data: map[string][]byte{}}), nil
 	}
+	open := func(_ context.Context, url string, share config.Client) (journal.Journal, error) {
+		w.note("open journal %s", url)
+		var f *fake
+		if share != nil && share.As(&f) {
+			w.note("share %s", f.url)
+		}
+		return notedJournal{memjournal.New(), w, url}, nil
+	}
 	return config.Drivers{
+		Journals: map[string]config.JournalOpener{
+			"memory": open, "redis": open, "file": open,
+			"broken": func(context.Context, string, config.Client) (journal.Journal, error) { return nil, errBroken },
+		},
 		Pools: map[string]config.PoolOpener{"memcached": pool},
 		Compression: func(algorithm string, threshold int) (codec.Compressor, error) {
 			a, err := compression.ParseAlgorithm(algorithm)
@@ -118,6 +132,17 @@ type noted struct {
 func (n noted) Close() error {
 	n.w.note("close bus %s", n.url)
 	return n.keeper.Close()
+}
+
+type notedJournal struct {
+	journal.Journal
+	w   *world
+	url string
+}
+
+func (n notedJournal) Close() error {
+	n.w.note("close journal %s", n.url)
+	return n.Journal.Close()
 }
 
 // A fake is a remote tier in a map.

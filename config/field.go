@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/strata-cache/strata/codec"
+	"github.com/strata-cache/strata/policy/journal"
 	"github.com/strata-cache/strata/tier"
 )
 
@@ -22,6 +23,7 @@ const off = "off"
 // settings are the fields of one cache, understood.
 type settings struct {
 	remote, bus  string // a name, a URL, or none
+	journal      string // likewise
 	mode         string
 	ttl          time.Duration
 	localTTL     time.Duration // 0: as ttl
@@ -42,6 +44,7 @@ type settings struct {
 	threshold    int64  // of compression
 	encryption   string // name of a key ring; "": off
 	maxBody      int64
+	writing      journal.Options // 0 where a field is off; FlushTimeout also where it is not there
 }
 
 // remoteSettings are the fields of one remote, understood.
@@ -77,12 +80,20 @@ const (
 	typeAlgorithm = "algorithm"
 	typeAnswer    = "wait or fail"
 	typeUnreached = "commit or refuse"
+	typeFull      = "block, fail or shed"
 	sameAsTTL     = "as ttl"
+	upToTenSec    = "10s or less"
 	required      = "–"
 )
 
+// derived are defaults that are no value of the field.
+var derived = []string{sameAsTTL, upToTenSec, required}
+
 // cacheFields are the fields of a cache, and of the defaults.
-var cacheFields = []field[settings]{
+var cacheFields = slices.Concat(keepingFields, writingFields)
+
+// keepingFields say what a cache keeps, where, and how long.
+var keepingFields = []field[settings]{
 	{
 		"remote", typeURL, none,
 		"the remote tier: a name under `remotes`, a URL, or `none`",
@@ -95,7 +106,7 @@ var cacheFields = []field[settings]{
 	},
 	{
 		"mode", typeMode, "cache-aside",
-		"how the cache relates to the program's source. `cache-aside`: it reads through the source; the application writes the source itself and calls `Invalidate`. `write-through`: `Set` and `Delete` write the source, which has to be a `policy.Source`",
+		"how the cache relates to the program's source. `cache-aside`: it reads through the source; the application writes the source itself and calls `Invalidate`. `write-through`: `Set` and `Delete` write the source, which has to be a `policy.Source`. `write-behind`: they write the `journal`, and the source gets it behind, in batches",
 		setMode,
 	},
 	{
@@ -161,7 +172,7 @@ var cacheFields = []field[settings]{
 	{
 		"stale_sample", typeCount, "0",
 		"how many local values a second are compared with the remote tier, to know how stale they are; at most 10000, 0 for none",
-		setStaleSample,
+		count(func(s *settings) *int { return &s.staleSample }, 0, 10_000, ""),
 	},
 	{
 		"local_cost", typeSize, "64MiB",
@@ -273,20 +284,6 @@ func setJitter(s *settings, v string) string {
 		return "is out of bounds: a share from 0 to 0.9"
 	}
 	s.jitter = n
-	return ""
-}
-
-const maxStaleSample = 10_000
-
-func setStaleSample(s *settings, v string) string {
-	n, err := strconv.Atoi(v)
-	if err != nil {
-		return "is not a whole number"
-	}
-	if n < 0 || n > maxStaleSample {
-		return fmt.Sprintf("is out of bounds: from 0 to %d", maxStaleSample)
-	}
-	s.staleSample = n
 	return ""
 }
 

@@ -5,6 +5,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"github.com/strata-cache/strata/codec"
 	"github.com/strata-cache/strata/invalidation"
 	"github.com/strata-cache/strata/policy"
+	"github.com/strata-cache/strata/policy/journal"
 	"github.com/strata-cache/strata/tier"
 )
 
@@ -45,9 +47,13 @@ func TestEveryFieldReachesTheCache(t *testing.T) {
 		"lease_ttl": {"9s", "9s"}, "on_contention": {"fail", "fail"},
 		"when_unreachable": {"refuse", "refuse"}, "source_settle": {"11s", "11s"}, "stale_sample": {"12", "12"},
 		"local_cost": {"3MiB", "3145728"}, "version": {"1.10", "1.10"},
-		"remote": {"x://r", ""}, "bus": {"x://b", ""}, "mode": {"cache-aside", ""},
+		"remote": {"x://r", ""}, "bus": {"x://b", ""}, "mode": {"write-behind", ""},
 		"compression": {"zstd", "zstd from 4096"}, "compression_threshold": {"4KiB", ""}, "encryption": {"ring", "new, old"},
 		"max_body": {"2MiB", "2097152"},
+		"journal":  {"x://j", ""}, "journal_bound": {"13", "Bound 13"}, "when_full": {"shed", "WhenFull shed"}, "batch_size": {"14", "BatchSize 14"},
+		"flush_delay": {"15ms", "Delay 15ms"}, "flush_workers": {"16", "Workers 16"}, "flush_timeout": {"17ms", "FlushTimeout 17ms"},
+		"take_over": {"18s", "TakeOver 18s"}, "min_backoff": {"19ms", "MinBackoff 19ms"}, "max_backoff": {"20s", "MaxBackoff 20s"},
+		"max_attempts": {"21", "MaxAttempts 21"}, "drain_timeout": {"22s", "DrainTimeout 22s"},
 	}
 	var yaml strings.Builder
 	yaml.WriteString("encryption: {ring: {new: '${NEW}', old: '${OLD}'}}\ncaches:\n  c:\n")
@@ -60,7 +66,7 @@ func TestEveryFieldReachesTheCache(t *testing.T) {
 	}
 	p := &problems{}
 	pl := read([]byte(yaml.String()), p).resolve(map[string]string{"NEW": "1", "OLD": "2"}, Drivers{
-		Stores: map[string]backend.Opener{"x": nil}, Buses: map[string]BusOpener{"x": nil},
+		Stores: map[string]backend.Opener{"x": nil}, Buses: map[string]BusOpener{"x": nil}, Journals: map[string]JournalOpener{"x": nil},
 		Compression: func(algorithm string, threshold int) (codec.Compressor, error) {
 			return named(fmt.Sprintf("%s from %d", algorithm, threshold)), nil
 		},
@@ -84,6 +90,14 @@ func TestEveryFieldReachesTheCache(t *testing.T) {
 			if got := fmt.Sprint(reflect.ValueOf(*o).FieldByIndex(f.Index)); got != v.want {
 				t.Errorf("%s: %s arrives as %s, want %s", name, v.written, got, v.want)
 			}
+		}
+	}
+	writing := reflect.ValueOf(c.writingOptions())
+	for _, f := range reflect.VisibleFields(writing.Type()) {
+		got := fmt.Sprint(f.Name, " ", writing.FieldByIndex(f.Index))
+		arrived := slices.ContainsFunc(slices.Collect(maps.Values(values)), func(v struct{ written, want string }) bool { return v.want == got })
+		if !arrived {
+			t.Errorf("journal.Options.%s: no field of the file arrives there", got)
 		}
 	}
 }
@@ -195,6 +209,52 @@ func TestBoundsAreThoseOfTier(t *testing.T) {
 		if err := try(s); err == nil {
 			t.Errorf("%s: %s is refused here, and tier takes it", test.field, test.below)
 		}
+	}
+}
+
+// The defaults and bounds of writing behind are those of package journal.
+func TestWritingIsThatOfTheJournal(t *testing.T) {
+	t.Parallel()
+	var none *journal.Options
+	if got := (&cachePlan{settings: base()}).writingOptions(); got.WithDefaults() != none.WithDefaults() {
+		t.Errorf("the defaults are %+v here and %+v there", got.WithDefaults(), none.WithDefaults())
+	}
+	for _, test := range []struct{ field, least, below string }{
+		{"journal_bound", "1", "0"},
+		{"batch_size", "1", "0"},
+		{"batch_size", "10000", "10001"},
+		{"flush_workers", "1", "0"},
+		{"flush_workers", "256", "257"},
+		{"flush_timeout", "1ms", "999us"},
+		{"take_over", "1s", "999ms"},
+		{"min_backoff", "1ms", "999us"},
+		{"max_attempts", "1", "-1"},
+		{"flush_delay", "1ns", "-1ns"},
+		{"drain_timeout", "1ns", "-1ns"},
+		{"max_attempts", off, ""},
+		{"flush_delay", off, ""},
+		{"drain_timeout", off, ""},
+		{"take_over", "1s", ""},
+	} {
+		f := fieldNamed(cacheFields, test.field)
+		c := &cachePlan{settings: base()}
+		if problem := f.set(&c.settings, test.least); problem != "" {
+			t.Errorf("%s: %s %s", test.field, test.least, problem)
+		}
+		o := c.writingOptions()
+		if err := o.WithDefaults().Validate(); err != nil {
+			t.Errorf("%s: %s is taken here, and package journal says %v", test.field, test.least, err)
+		}
+		if test.below != "" && f.set(&c.settings, test.below) == "" {
+			t.Errorf("%s: %s is taken", test.field, test.below)
+		}
+	}
+	c := &cachePlan{settings: base()}
+	for _, name := range []string{"max_attempts", "flush_delay", "drain_timeout"} {
+		fieldNamed(cacheFields, name).set(&c.settings, off)
+	}
+	if o := c.writingOptions(); o.MaxAttempts >= 0 || o.Delay >= 0 || o.DrainTimeout >= 0 {
+		t.Errorf("what is off arrives as %+v", o)
 	}
 }
 

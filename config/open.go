@@ -10,14 +10,15 @@ import (
 
 	"github.com/strata-cache/strata/backend"
 	"github.com/strata-cache/strata/invalidation"
+	"github.com/strata-cache/strata/policy/journal"
 )
 
-// open opens the servers of a plan: remote tiers, buses, and the remote tiers whose servers a bus tells. If one fails, the others
+// open opens the servers of a plan: remote tiers, buses, the remote tiers whose servers a bus tells, and journals. If one fails, the others
 // are tried, so that all that fail are reported; then everything is closed again.
 func (pl *plan) open(ctx context.Context, drivers Drivers, p *problems) *Set {
 	set := &Set{
 		plan: pl, file: p.file, stores: map[*server]*backend.Store{}, views: map[*remote]*backend.Store{},
-		buses: map[*server]*invalidation.Bus{}, made: map[string]bool{},
+		buses: map[*server]*invalidation.Bus{}, journals: map[*server]journal.Journal{}, made: map[string]bool{},
 	}
 	opened := false
 	defer func() {
@@ -33,12 +34,14 @@ func (pl *plan) open(ctx context.Context, drivers Drivers, p *problems) *Set {
 			byURL[s.url] = set.stores[s]
 		}
 	}
-	for _, s := range pl.buses {
-		var share Client
+	share := func(s *server) Client {
 		if store := byURL[s.url]; store != nil {
-			share = store
+			return store
 		}
-		bus, err := drivers.Buses[s.scheme()](ctx, s.url, share, pl.busOptions)
+		return nil
+	}
+	for _, s := range pl.buses {
+		bus, err := drivers.Buses[s.scheme()](ctx, s.url, share(s), pl.busOptions)
 		if err != nil || bus == nil {
 			failed(s.at, "cannot be opened", err, s.allSecrets(), p)
 			continue
@@ -55,6 +58,15 @@ func (pl *plan) open(ctx context.Context, drivers Drivers, p *problems) *Set {
 			}
 			set.openedStore(s, store, err, p)
 		}
+	}
+	for _, s := range pl.journals {
+		j, err := drivers.Journals[s.scheme()](ctx, s.url, share(s))
+		if err != nil || j == nil {
+			failed(s.at, "cannot be opened", err, s.allSecrets(), p)
+			continue
+		}
+		set.journals[s] = j
+		set.closers = append(set.closers, j.Close)
 	}
 	for _, r := range pl.views {
 		if store := set.stores[r.server]; store != nil {

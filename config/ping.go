@@ -7,7 +7,7 @@ import (
 )
 
 // Ping asks every server of the file, all at once, whether it answers: a remote tier whether it serves, a bus whether what this
-// process announces comes back. It waits until ctx ends, so ctx should have a deadline. What does not answer is [Errors], each
+// process announces comes back, a journal, if it has a server, whether it is there. It waits until ctx ends, so ctx should have a deadline. What does not answer is [Errors], each
 // with its place in the file and the cause.
 func (s *Set) Ping(ctx context.Context) error {
 	p := &problems{file: s.file}
@@ -33,6 +33,11 @@ func (s *Set) Ping(ctx context.Context) error {
 	}
 	for at, bus := range s.buses {
 		ask(at, bus.Ping)
+	}
+	for at, j := range s.journals {
+		if j, ok := j.(interface{ Ping(context.Context) error }); ok {
+			ask(at, j.Ping)
+		}
 	}
 	asked.Wait()
 	return p.err()

@@ -15,10 +15,12 @@ import (
 // A plan is a configuration understood: what is to be opened, and what each cache is.
 type plan struct {
 	stores, buses []*server // distinct, in order of appearance
+	journals      []*server // likewise
 	busOptions    *invalidation.Options
 	remotes       map[string]*remote
 	views         []*remote // distinct, in order of appearance
 	busNames      map[string]*server
+	journalNames  map[string]*server
 	caches        map[string]*cachePlan
 	order         []string // of caches
 }
@@ -45,16 +47,21 @@ type cachePlan struct {
 	at         place
 	remote     *remote          // nil: none
 	bus        *server          // nil: none
+	journal    *server          // nil: none
 	compressor codec.Compressor // nil: none
 	cipher     codec.Cipher     // nil: none
 }
 
 // resolve understands a document. It reports every mistake that can be found without opening a server.
 func (d *document) resolve(env map[string]string, drivers Drivers, p *problems) *plan {
-	pl := &plan{remotes: map[string]*remote{}, busNames: map[string]*server{}, caches: map[string]*cachePlan{}}
+	pl := &plan{remotes: map[string]*remote{}, busNames: map[string]*server{}, journalNames: map[string]*server{}, caches: map[string]*cachePlan{}}
 	for _, it := range d.buses {
 		it.text.expand(env, p)
 		pl.busNames[it.name] = addServer(&pl.buses, server{}, it.text, drivers.busSchemes(), p)
+	}
+	for _, it := range d.journals {
+		it.text.expand(env, p)
+		pl.journalNames[it.name] = addServer(&pl.journals, server{}, it.text, drivers.journalSchemes(), p)
 	}
 	for _, s := range d.remotes {
 		pl.remotes[s.name] = pl.resolveRemote(s, env, drivers, p)
@@ -67,16 +74,20 @@ func (d *document) resolve(env map[string]string, drivers Drivers, p *problems) 
 	buses := references[server]{"bus", pl.busNames, func(text scalar) *server {
 		return addServer(&pl.buses, server{}, text, drivers.busSchemes(), p)
 	}}
+	journals := references[server]{"journal", pl.journalNames, func(text scalar) *server {
+		return addServer(&pl.journals, server{}, text, drivers.journalSchemes(), p)
+	}}
 
 	common := base()
 	origin := map[string]place{} // of the values in common that are not built in
 	badDefaults := understand(&d.defaults, cacheFields, &common, origin, env, p)
 	commonRemote := remotes.find(d.defaults.fields["remote"], p)
 	commonBus := buses.find(d.defaults.fields["bus"], p)
-	badDefaults = badDefaults || commonRemote == nil && common.remote != none
+	commonJournal := journals.find(d.defaults.fields["journal"], p)
+	badDefaults = badDefaults || commonRemote == nil && common.remote != none || commonJournal == nil && common.journal != none
 	codecs := codecs{drivers: drivers, rings: rings, refused: map[place]bool{}}
 	for _, s := range d.caches {
-		c := &cachePlan{settings: common, at: s.at, remote: commonRemote, bus: commonBus}
+		c := &cachePlan{settings: common, at: s.at, remote: commonRemote, bus: commonBus, journal: commonJournal}
 		from := maps.Clone(origin)
 		bad := understand(s, cacheFields, &c.settings, from, env, p) || badDefaults
 		if t, ok := s.fields["remote"]; ok {
@@ -85,6 +96,10 @@ func (d *document) resolve(env map[string]string, drivers Drivers, p *problems) 
 		}
 		if t, ok := s.fields["bus"]; ok {
 			c.bus = buses.find(t, p)
+		}
+		if t, ok := s.fields["journal"]; ok {
+			c.journal = journals.find(t, p)
+			bad = bad || c.journal == nil && t.text != none
 		}
 		if !bad {
 			c.check(from, p)
@@ -106,7 +121,7 @@ func (d *document) resolve(env map[string]string, drivers Drivers, p *problems) 
 // checkURLs checks each URL once, whatever it is used for.
 func (pl *plan) checkURLs(check func(url string) error, p *problems) {
 	checked := map[string]bool{}
-	for _, s := range slices.Concat(pl.stores, pl.buses) {
+	for _, s := range slices.Concat(pl.stores, pl.buses, pl.journals) {
 		if checked[s.url] {
 			continue
 		}
@@ -175,7 +190,7 @@ func (pl *plan) view(s *server, settings remoteSettings) *remote {
 // base returns the built-in defaults.
 func base() (s settings) {
 	for _, f := range cacheFields {
-		if f.def != sameAsTTL {
+		if !slices.Contains(derived, f.def) {
 			f.set(&s, f.def)
 		}
 	}
@@ -225,6 +240,7 @@ func (c *cachePlan) check(from map[string]place, p *problems) {
 	if c.localCost < 0 && c.remote == nil {
 		p.add(at("local_cost", "remote"), "local_cost is off and there is no remote: nothing would be cached")
 	}
+	c.checkWriting(at, p)
 }
 
 // short writes 10m and not 10m0s.

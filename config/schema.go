@@ -1,6 +1,10 @@
 package config
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"slices"
+	"strconv"
+)
 
 // Schema returns the JSON Schema (draft 2020-12) of a configuration file, for editors and checks of files without this package;
 // docs/strata.schema.json is what it returned last. The bytes are the caller's.
@@ -31,11 +35,12 @@ var definitions = map[string]object{
 	typeDuration:  {"type": "string", "pattern": `^\+?(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+$` + orVariable},
 	typeSize:      {"type": []string{"integer", "string"}, "minimum": 0, "pattern": sizeForm.String() + orVariable},
 	typeNumber:    {"type": []string{"number", "string"}, "minimum": 0, "maximum": maxJitter, "pattern": `^[-+]?[.0-9]` + orVariable},
-	typeCount:     {"type": []string{"integer", "string"}, "minimum": 0, "maximum": maxStaleSample, "pattern": `^[-+]?[0-9]+$` + orVariable},
+	typeCount:     {"type": []string{"integer", "string"}, "minimum": 0, "pattern": `^[-+]?[0-9]+$` + orVariable},
 	typeMode:      oneOf(modes),
 	typeAlgorithm: oneOf(compressions),
 	typeAnswer:    oneOf(contentions),
 	typeUnreached: oneOf(unreachables),
+	typeFull:      oneOf(fulls),
 	typeKey:       {"type": "string", "pattern": `^` + fromFile + `.|^\$\{[A-Za-z_][A-Za-z0-9_]*\}$`},
 }
 
@@ -64,6 +69,7 @@ func schema() object {
 	for name, meaning := range map[string]struct{ of, taken, text string }{
 		"remotes":    {"remote", none, "Remote tiers, each a name and a URL, or its fields. A remote tier is shared by all processes."},
 		"buses":      {typeURLOnly, none, "Invalidation buses, each a name and a URL. A bus keeps the local tiers of all processes coherent."},
+		"journals":   {typeURLOnly, none, "Journals, each a name and a URL. A journal keeps what caches that write behind have accepted and the source has not got yet."},
 		"bus_keys":   {typeKey, "", "Keys of all buses, with which what travels is signed. The first signs, all are accepted. `unsigned: accept` beside them makes what is not signed count, too."},
 		"encryption": {"ring", off, "Key rings, each a name and its keys. The first key of a ring encrypts, all decrypt."},
 		"caches":     {"cache", "", "Caches, each a name and its fields. The name is part of every remote key."},
@@ -78,7 +84,7 @@ func schema() object {
 	return object{
 		"$schema":     "https://json-schema.org/draft/2020-12/schema",
 		"title":       "strata configuration",
-		"description": "Remote tiers, buses and caches of package config. docs/configuration.md explains it.",
+		"description": "Remote tiers, buses, journals and caches of package config. docs/configuration.md explains it.",
 		"$defs":       defs,
 		"type":        []string{"object", "null"}, "properties": properties, "additionalProperties": false,
 	}
@@ -108,11 +114,9 @@ func (f *field[S]) schema() object {
 	case f.takesOff() && f.typ != typeName:
 		s = object{"anyOf": []object{ref(f.typ), {"const": off}}}
 	}
-	switch f.def {
-	case sameAsTTL, required:
-	case "0":
-		s["default"] = 0
-	default:
+	if n, err := strconv.Atoi(f.def); err == nil && f.typ != typeText {
+		s["default"] = n
+	} else if !slices.Contains(derived, f.def) {
 		s["default"] = f.def
 	}
 	return described(s, f.meaning)

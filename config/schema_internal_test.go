@@ -103,7 +103,7 @@ func load(data []byte, env ...string) Errors {
 	known := map[string]backend.Opener{"redis": nil, "memcached": nil, "memory": nil, "broken": nil}
 	buses := map[string]BusOpener{"redis": nil, "memory": nil, "broken": nil}
 	read(data, p).resolve(environ(env), Drivers{
-		Stores: known, Buses: buses, Pools: map[string]PoolOpener{"memcached": nil},
+		Stores: known, Buses: buses, Journals: map[string]JournalOpener{"redis": nil, "memory": nil, "file": nil, "broken": nil}, Pools: map[string]PoolOpener{"memcached": nil},
 		Compression: func(string, int) (codec.Compressor, error) { return named(""), nil },
 		Encryption:  func([]Key) (codec.Cipher, error) { return named(""), nil },
 	}, p)
@@ -138,7 +138,7 @@ func TestTheSchemaTakesTheDocumentedExample(t *testing.T) {
 }
 
 // beyondSchema are mistakes that only the loader sees, besides those with variables.
-var beyondSchema = regexp.MustCompile(`is too short|is too (small|large)|is longer than|is not shorter than|local_cost is off|no (remote|bus) has the name|` +
+var beyondSchema = regexp.MustCompile(`is too short|is too (small|large)|is longer than|is (not )?shorter than|a journal|local_cost is off|no (remote|bus|journal) has the name|` +
 	`^the scheme|is there twice|the name of no|no such file|is no key|a second document|an anchor, an alias or a merge|not a tag|` +
 	`^"9{8,}`) // too large a number
 
@@ -215,7 +215,7 @@ func TestWhatTheLoaderTakesTheSchemaTakes(t *testing.T) {
 		"", "~", "true", "false", "yes", "off", "none", "0", "-0", "1", "10", "65536", "65535", "1e6", "1.10", "0x10000", "0o17", "1_000", ".5", "+.5",
 		"-.5", "0.9", "0.91", ".inf", ".nan", "10m", "1h30m", "1.5s", ".5s", "5.s", "+5s", "-5s", "10 m", "10M", "1us", "1µs", "1μs", "1ms", "64MiB", "64 MiB",
 		"64MB", "64M", "1K", "64mib", "1.5GiB", "100000B", "redis://h", "redis://${H}", "REDIS://h", "main", "two words", "a/b", "a@b", "7", "v1.2-3_4",
-		"${X}", "${X:-5m}", "x${X}y", "cache-aside", "write-through", "Cache-Aside", "[]", "{}", "[a]", "{a: b}", "2001-01-01", "é", "'10m'", "\"0\"", "'1'", "'0.5'", "'true'",
+		"${X}", "${X:-5m}", "x${X}y", "cache-aside", "write-through", "write-behind", "Cache-Aside", "block", "shed", "[]", "{}", "[a]", "{a: b}", "2001-01-01", "é", "'10m'", "\"0\"", "'1'", "'0.5'", "'true'",
 	}
 	refusals := map[string]int{}
 	for _, f := range cacheFields {

@@ -40,7 +40,8 @@ from this command's environment, as do the STRATA_… variables that override it
 the files that it names: so a variable that is not set is a mistake, and is named.
 
 No server is asked, unless --connect is given: then every remote tier is asked whether it serves,
-and every bus whether what is announced on it is heard. A program may bring fewer drivers than this
+every bus whether what is announced on it is heard, and every journal with a server whether that
+answers. A program may bring fewer drivers than this
 command has, and other caches, sources and codecs.
 
 Exit codes: 0 if all is well, 1 for mistakes, 4 if a server does not answer.`
@@ -85,8 +86,8 @@ func runConfigValidate(ctx context.Context, s streams, file string, connect bool
 		return printMistakes(s, file, "mistake", err)
 	}
 	defer closeAll(&err, set.Close)
-	summary := fmt.Sprintf("%s is valid: %s, %s, %s", file,
-		count(len(set.Remotes()), "remote"), count(len(set.Buses()), "bus"), count(len(set.Caches()), "cache"))
+	summary := fmt.Sprintf("%s is valid: %s, %s, %s, %s", file, count(len(set.Remotes()), "remote"),
+		count(len(set.Buses()), "bus"), count(len(set.Journals()), "journal"), count(len(set.Caches()), "cache"))
 	if connect {
 		ctx, cancel := context.WithTimeout(ctx, timeout)
 		defer cancel()

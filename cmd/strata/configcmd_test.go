@@ -67,10 +67,11 @@ remotes:
   c: hazelcast://127.0.0.1:1
   d: rediss-sentinel://127.0.0.1:1/mymaster
 buses: {bus: "redis-cluster://127.0.0.1:1"}
-caches: {a: {}, b: {remote: b, bus: bus, compression: s2}}
+journals: {m: "memory://", n: "memory://"}
+caches: {a: {}, b: {remote: b, bus: bus, compression: s2, mode: write-behind, journal: n}}
 `
 	e := strata(t, inFolder(t, file), "", nil, "config", "validate")
-	expectEnd(t, e, 0, "strata.yaml is valid: 4 remotes, 1 bus, 2 caches\n")
+	expectEnd(t, e, 0, "strata.yaml is valid: 4 remotes, 1 bus, 2 journals, 2 caches\n")
 	e = strata(t, inFolder(t, file), "", []string{"STRATA_CACHES_A_TTL=never"}, "config", "validate")
 	expectEnd(t, e, 1, "$STRATA_CACHES_A_TTL: caches.a.ttl: ")
 }
@@ -89,7 +90,7 @@ caches: {a: {remote: pool, bus: main}}
 	env := []string{"REDIS=" + redis.URL()}
 	dir := inFolder(t, file)
 	e := strata(t, dir, "", env, "config", "validate", "--connect", "--timeout", "1m")
-	expectEnd(t, e, 0, "3 remotes, 1 bus, 1 cache; all servers answer")
+	expectEnd(t, e, 0, "3 remotes, 1 bus, 0 journals, 1 cache; all servers answer")
 
 	servertest.Require(t, pool.Kill())
 	e = strata(t, dir, "", env, "config", "validate", "--connect", "strata.yaml")

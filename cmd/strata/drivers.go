@@ -21,12 +21,15 @@ import (
 	"github.com/strata-cache/strata/invalidation/membus"
 	"github.com/strata-cache/strata/invalidation/memcachedbus"
 	"github.com/strata-cache/strata/invalidation/redisbus"
+	"github.com/strata-cache/strata/policy/journal"
+	"github.com/strata-cache/strata/policy/journal/memjournal"
 )
 
 // drivers are all that a configuration may name.
 func drivers() config.Drivers {
 	d := config.Drivers{
 		Stores: map[string]backend.Opener{}, Buses: map[string]config.BusOpener{"memory": openMemoryBus}, Pools: map[string]config.PoolOpener{},
+		Journals: map[string]config.JournalOpener{"memory": openMemoryJournal},
 		CheckURL: checkURL, Compression: newCompressor, Encryption: newCipher,
 	}
 	for _, scheme := range backend.Schemes() {
@@ -69,6 +72,9 @@ func offline() config.Drivers {
 	for scheme := range d.Buses {
 		d.Buses[scheme] = openMemoryBus
 	}
+	for scheme := range d.Journals {
+		d.Journals[scheme] = openMemoryJournal
+	}
 	for scheme := range d.Pools {
 		d.Pools[scheme] = func(context.Context, string, *invalidation.Registry) (*backend.Store, error) {
 			return memory.New(nil), nil
@@ -91,6 +97,10 @@ func checkURL(url string) error {
 
 func openMemoryBus(_ context.Context, _ string, _ config.Client, o *invalidation.Options) (*invalidation.Bus, error) {
 	return membus.Bus(membus.NewHub(), o), nil
+}
+
+func openMemoryJournal(context.Context, string, config.Client) (journal.Journal, error) {
+	return memjournal.New(), nil
 }
 
 func newCompressor(algorithm string, threshold int) (codec.Compressor, error) {
