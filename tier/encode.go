@@ -89,6 +89,9 @@ func (c *Cache[K, V]) boundOf(w *want[K, V]) time.Duration {
 
 func (c *Cache[K, V]) weigh(e *entry[K, V], encoded int) int64 {
 	cost := int64(overhead + unsafe.Sizeof(*e))
+	if k, ok := any(e.key).(string); ok {
+		cost += int64(len(k))
+	}
 	switch v := any(e.value).(type) {
 	case string:
 		cost += int64(len(v))

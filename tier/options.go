@@ -76,8 +76,8 @@ type Options[K comparable, V any] struct {
 	// Default 64 MiB, at least 64 KiB; negative turns the local tier off, which needs a Remote.
 	LocalCost int64
 
-	// Weigh returns the size of a value in bytes. Default: the length of a string or byte slice, else the encoded size
-	// where there is a Remote, else the size of the type itself, which does not see what it points to.
+	// Weigh returns the size of a value, and of its key, in bytes. Default: the length of a key that is a string, and that of a string or
+	// byte slice, else the encoded size where there is a Remote, else the size of the type itself, which does not see what it points to.
 	Weigh func(K, V) int64
 
 	// Clone copies a value, deeply. If set, callers get their own copy of local values and may change it. Default nil:

@@ -141,7 +141,7 @@ var clients = []client{
 	{goRedis, []string{"backend/redis", "invalidation/redisbus", "policy/journal/redisjournal", "internal/redisconn"}, whyClient},
 	{hazelcast, []string{"backend/hazelcast", "invalidation/hazelcastbus", "internal/hazelcastconn"}, whyClient},
 	{gomemcache, []string{"backend/memcached", "invalidation/memcachedbus", "internal/memcachedconn"}, whyClient},
-	{ristretto, []string{"tier/...", "config", "observe/...", "recipes/..."}, "the local tier is a matter of tier"},
+	{ristretto, []string{"tier/...", "memo", "config", "observe/...", "recipes/..."}, "the local tier is a matter of tier"},
 	{"modernc.org/sqlite", nil, "a store on SQL takes database/sql: the driver is the program's choice"},
 	{pgx, []string{"feed/pgfeed"}, "the feed of PostgreSQL's notifications needs its client; a store on SQL takes database/sql: the driver is the program's choice"},
 	{"go.opentelemetry.io/otel/sdk", nil, "the OpenTelemetry API, never its SDK: which SDK runs is the program's choice"},
