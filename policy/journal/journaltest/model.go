@@ -70,6 +70,9 @@ func randomHistory(e *env) {
 				if nodes == 1 && !e.h.Volatile {
 					m.no(journals[0].Close())
 					journals[0] = e.journal()
+					for _, k := range m.keys {
+						k.fresh = 0 // it may have forgotten since when what waits
+					}
 				}
 			}
 			q, err := journals[node].Open(fmt.Sprintf("model %d", run), e.options(bound(modelBound)))

@@ -26,14 +26,13 @@ type staged struct {
 	pending      *journal.Entry
 	dead         *journal.DeadLetter
 	write, grave bool // whether pending, and dead, are to change
+	was          Change
 }
 
-// A Change is what a key has after a batch: what it has not is nil.
+// A Change is what a key has after a batch, and what it had before: nil for none.
 type Change struct {
-	Key                         string
-	Pending                     *journal.Entry
-	Dead                        *journal.DeadLetter
-	PendingChanged, DeadChanged bool
+	Pending, WasPending *journal.Entry
+	Dead, WasDead       *journal.DeadLetter
 }
 
 // Changes are those of a batch, one for each key, and what the queue counts after it.
@@ -87,7 +86,8 @@ func (b *Batch) changes() Changes {
 	c := Changes{Last: b.last, Merged: b.merged}
 	for _, s := range b.order {
 		if s.write || s.grave {
-			c.Keys = append(c.Keys, Change{s.key, s.pending, s.dead, s.write, s.grave})
+			s.was.Pending, s.was.Dead = s.pending, s.dead
+			c.Keys = append(c.Keys, s.was)
 		}
 	}
 	return c
@@ -101,6 +101,7 @@ func (b *Batch) of(key string) *staged {
 		if at := b.index.slots[key]; at != nil {
 			s.pending = at.pending
 		}
+		s.was = Change{WasPending: s.pending, WasDead: s.dead}
 		b.staged[key] = s
 		b.order = append(b.order, s)
 	}

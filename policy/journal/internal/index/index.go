@@ -4,6 +4,7 @@ package index
 
 import (
 	"container/list"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -49,7 +50,11 @@ type hold struct {
 
 // New returns one with nothing in it.
 func New() *Index {
-	return &Index{slots: make(map[string]*slot), dead: make(map[string]*journal.DeadLetter)}
+	return &Index{
+		slots:   make(map[string]*slot),
+		dead:    make(map[string]*journal.DeadLetter),
+		counter: rand.Uint64() >> 1, // a ticket of an index before this one is none of this one
+	}
 }
 
 // Load adds what was kept elsewhere. It is called before there are handles; pending writes come in the order of their positions.
