@@ -4,6 +4,7 @@
 //	strata bench --backend redis://localhost:6379      the same work on each backend that is named
 //	strata get --backend URL --cache products 42       what a running program's cache holds
 //	strata watch --bus redis://localhost:6379          what is invalidated, as it happens
+//	strata journal ls --name products/1                what was accepted and the source does not have yet
 //	strata config validate strata.yaml                 all mistakes in a configuration
 //
 // strata help, and strata COMMAND --help, say more. It is the only place that links every backend.

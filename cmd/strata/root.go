@@ -31,14 +31,14 @@ Backends are named by URL:
   hazelcast://host[,host…]         a Hazelcast cluster
 
 Passwords in URLs are never printed. To keep them out of the list of processes, too, put the URL
-into STRATA_BACKEND, or STRATA_BUS, and leave the flag out. Keys of a bus that is signed (bus_keys in
+into STRATA_BACKEND, STRATA_BUS or STRATA_JOURNAL, and leave the flag out. Keys of a bus that is signed (bus_keys in
 a configuration) go into STRATA_BUS_KEYS, as ID:KEY,ID:KEY: the first signs, all are accepted.
 
 Exit codes:
 
   0    done
   1    it failed, or a check did: a stale read in demo or check, a wrong value or failed read in bench,
-       a mistake in a configuration
+       a mistake in a configuration, writes that remain in journal drain
   2    the command was called in a wrong way
   3    get: the cache has no such key
   4    a server could not be reached or did not answer in time
@@ -65,7 +65,7 @@ func newRoot(s streams) *cobra.Command {
 	root.SetErr(s.err)
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
-	root.AddCommand(newDemo(s), newDemoNode(s), newBench(s), newGet(s), newSet(s), newDelete(s), newInvalidate(s), newWatch(s), newConfig(s), newCheck(s), newCheckNode(s), newServer(s), newVersion(s))
+	root.AddCommand(newDemo(s), newDemoNode(s), newBench(s), newGet(s), newSet(s), newDelete(s), newInvalidate(s), newWatch(s), newJournal(s), newConfig(s), newCheck(s), newCheckNode(s), newServer(s), newVersion(s))
 	return root
 }
 
