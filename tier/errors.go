@@ -30,6 +30,9 @@ var (
 	// ErrColdCache says that there is no value yet and that somebody else is computing it.
 	ErrColdCache = sentinel.ErrColdCache
 
+	// ErrContended says that others changed the key again and again while this call tried to, and that it has changed nothing.
+	ErrContended = sentinel.ErrContended
+
 	// ErrInvalidationPending says that older values could not be taken away everywhere yet. This node serves none, and repairs
 	// the key behind until nobody does; other nodes may serve them until then.
 	ErrInvalidationPending = sentinel.ErrInvalidationPending

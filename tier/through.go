@@ -73,17 +73,24 @@ func (c *Cache[K, V]) setThrough(ctx context.Context, opts *call, changes []*cha
 	c.stampAll(ctx, changes)
 	for _, ch := range changes {
 		c.capture(ch.w)
-		err := c.state(opts, ch, policy.Answer[V]{Value: value(ch.w.key)})
-		if errors.Is(err, ErrTooLarge) { // the source may have it
-			c.n.remoteErrors.Add(1)
-			c.event(EventRemoteError, ch.w.remoteKey, err)
-		} else if err != nil {
+		if err := c.stateThrough(opts, ch, policy.Answer[V]{Value: value(ch.w.key)}); err != nil {
 			ch.fail("remote", err)
 		}
 	}
 	return c.throughTo(ctx, opts, changes, func(key K) policy.Change[K, V] {
 		return policy.Change[K, V]{Key: key, Value: value(key)}
 	})
+}
+
+// stateThrough is state of a value that may be too large for the remote tier, as the source may have it all the same.
+func (c *Cache[K, V]) stateThrough(opts *call, ch *change[K, V], a policy.Answer[V]) error {
+	err := c.state(opts, ch, a)
+	if errors.Is(err, ErrTooLarge) {
+		c.n.remoteErrors.Add(1)
+		c.event(EventRemoteError, ch.w.remoteKey, err)
+		return nil
+	}
+	return err
 }
 
 // deleteThrough is Delete under a policy that writes the source.

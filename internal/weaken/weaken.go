@@ -71,6 +71,8 @@ const (
 	Guard
 	// Suspend: the clock of all deadlines counts the time during which the machine was suspended.
 	Suspend
+	// UpdateCompare: Update takes the place of the very record whose value it changed.
+	UpdateCompare
 
 	mechanisms // their number
 )
@@ -83,6 +85,7 @@ var names = [mechanisms]string{
 	TagPosition: "tag-position", TagIncarnation: "tag-incarnation", TagMoment: "tag-moment",
 	SoftCAS: "soft-cas", RefreshElection: "refresh-election",
 	KnownInvalid: "known-invalid", Guard: "guard", Suspend: "suspend",
+	UpdateCompare: "update-compare",
 }
 
 func (m Mechanism) String() string {
