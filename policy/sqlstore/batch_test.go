@@ -193,3 +193,32 @@ func TestAnotherUniqueColumnIsAConstraint(t *testing.T) {
 		})
 	}
 }
+
+// A batch of each size is no statement of its own: drivers prepare each, and the server keeps them.
+func TestBatchesOfAllSizesAreFewPreparedStatements(t *testing.T) {
+	t.Parallel()
+	db := inSchema(t, sqlstore.Postgres, opens[sqlstore.Postgres](t))
+	db.SetMaxOpenConns(1)
+	db.create(t, "words", wordTable)
+	s := source[int64, word](t, db, sqlstore.Options{Table: "words", Key: "id", Version: "version"})
+	var changes []change
+	var keys []int64
+	for n := range int64(64) {
+		changes, keys = append(changes, put(n, "x", uint64(n+1))), append(keys, n)
+		servertest.Require(t, s.StoreMany(t.Context(), changes))
+		if texts, _ := words(t, s, keys...); texts[n] != "x" {
+			t.Fatal(texts)
+		}
+	}
+	for i := range changes {
+		changes[i] = del(keys[i], 1000)
+	}
+	for n := range changes {
+		servertest.Require(t, s.StoreMany(t.Context(), changes[:n]))
+	}
+	var statements int
+	servertest.Require(t, db.QueryRow("SELECT count(*) FROM pg_prepared_statements").Scan(&statements))
+	if statements > 3*24+2 {
+		t.Errorf("%d prepared statements for batches of 64 sizes", statements)
+	}
+}

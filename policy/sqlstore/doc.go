@@ -21,7 +21,7 @@
 // # Writing
 //
 // A batch is one transaction: all of it or nothing. It is one statement for what is stored and one for what is deleted, and more only
-// where the database's limits on parameters and packets ask for it. Rows are written in the order of their keys, and a transaction that
+// where the database's limits on parameters and packets ask for it, or PostgreSQL's memory for prepared statements. Rows are written in the order of their keys, and a transaction that
 // the server undoes because of another, as in a deadlock, is tried again a few times.
 //
 // An error before COMMIT is sent is [policy.ErrNotWritten], whatever its cause: a server that is not there, a constraint, a lock that was

@@ -13,7 +13,6 @@ import (
 	"github.com/go-sql-driver/mysql"
 	_ "modernc.org/sqlite"
 
-	"github.com/strata-cache/strata/internal/server"
 	"github.com/strata-cache/strata/internal/servertest"
 	"github.com/strata-cache/strata/policy/sqlstore"
 )
@@ -27,14 +26,16 @@ type database struct {
 	schema  string
 }
 
+var opens = map[sqlstore.Dialect]func(testing.TB) *sql.DB{
+	sqlstore.Postgres: func(t testing.TB) *sql.DB { return openPostgresAt(t, servertest.SharedPostgres(t).Addr()) },
+	sqlstore.MariaDB:  func(t testing.TB) *sql.DB { return openMariaDBAt(t, servertest.SharedMariaDB(t).Addr()) },
+	sqlstore.SQLite:   openSQLite,
+}
+
 // each runs the test on each database, in a schema of its own.
 func each(t *testing.T, test func(t *testing.T, db *database)) {
 	t.Helper()
-	for d, open := range map[sqlstore.Dialect]func(testing.TB) *sql.DB{
-		sqlstore.Postgres: func(t testing.TB) *sql.DB { return openPostgres(t, servertest.SharedPostgres(t)) },
-		sqlstore.MariaDB:  func(t testing.TB) *sql.DB { return openMariaDB(t, servertest.SharedMariaDB(t)) },
-		sqlstore.SQLite:   openSQLite,
-	} {
+	for d, open := range opens {
 		t.Run(d.String(), func(t *testing.T) {
 			t.Parallel()
 			test(t, inSchema(t, d, open(t)))
@@ -53,19 +54,9 @@ func inSchema(t testing.TB, d sqlstore.Dialect, pool *sql.DB) *database {
 	return db
 }
 
-func openPostgres(t testing.TB, s *server.Server) *sql.DB {
-	t.Helper()
-	return openPostgresAt(t, s.Addr())
-}
-
 func openPostgresAt(t testing.TB, addr string) *sql.DB {
 	t.Helper()
 	return openDB(t, "pgx", "postgres://postgres@"+addr+"/postgres?sslmode=disable")
-}
-
-func openMariaDB(t testing.TB, s *server.Server) *sql.DB {
-	t.Helper()
-	return openMariaDBAt(t, s.Addr())
 }
 
 func openMariaDBAt(t testing.TB, addr string) *sql.DB {

@@ -136,8 +136,9 @@ func (s *Source[K, V]) Delete(ctx context.Context, key K) error {
 	return s.StoreMany(ctx, []policy.Change[K, V]{{Key: key, Delete: true}})
 }
 
-// StoreMany makes all changes in one transaction, or none: by one statement for those that store and one for those that delete, or more
-// where one would have too many parameters or bytes. A change that has a version is made where the row has a smaller one, or is not
+// StoreMany makes all changes in one transaction, or none: by one statement for those that store and one for those that delete, or a few
+// where one would have too many parameters or bytes, and in PostgreSQL up to three of round numbers of rows, so that not every size of
+// a batch is a statement to prepare. A change that has a version is made where the row has a smaller one, or is not
 // there. An error is an [*Error].
 func (s *Source[K, V]) StoreMany(ctx context.Context, changes []policy.Change[K, V]) error {
 	if len(changes) == 0 {

@@ -2,6 +2,8 @@ package sqlstore
 
 import (
 	"iter"
+	"math/bits"
+	"slices"
 	"strconv"
 )
 
@@ -55,6 +57,7 @@ func (t *table[K, V]) columnsOfKey(q *query, of string) *query {
 // deletes appends the statements that delete rows; where checked, only those of a smaller version.
 func (t *table[K, V]) deletes(out []Statement, rows []row, checked bool) []Statement {
 	for chunk := range chunks(sorted(rows), t.most(checked)) {
+		chunk = filled(t.d, chunk, t.most(checked))
 		q := &query{d: t.d}
 		q.add("DELETE FROM ", t.name, " WHERE ")
 		switch {
@@ -89,7 +92,7 @@ func (t *table[K, V]) upserts(out []Statement, rows []row, columns []column, che
 	if t.o.Version != "" {
 		each++
 	}
-	for chunk := range chunks(sorted(rows), t.d.most()/each) {
+	for chunk := range rounded(t.d, chunks(sorted(rows), t.d.most()/each)) {
 		q := &query{d: t.d}
 		q.add("INSERT INTO ", t.name)
 		if t.d != MariaDB {
@@ -227,6 +230,44 @@ func chunks(rows []row, most int) iter.Seq[[]row] {
 		}
 		if begin < len(rows) {
 			yield(rows[begin:])
+		}
+	}
+}
+
+// round returns the largest number of three binary digits and zeros that is not above n. Drivers for PostgreSQL prepare each statement
+// that they have not seen, and keep hundreds; of batches of all sizes the server would hold a hundred megabytes for each connection. So
+// statements have round numbers of rows, of which there are four from one power of two to the next.
+func round(n int) int {
+	low := max(bits.Len(uint(n))-3, 0)
+	return n >> low << low
+}
+
+// filled repeats the last item, which does no harm in a condition, until their number is round.
+func filled[T any](d Dialect, items []T, most int) []T {
+	if d != Postgres {
+		return items
+	}
+	out := slices.Clip(items)
+	for len(out) < most && round(len(out)) != len(out) {
+		out = append(out, items[len(items)-1])
+	}
+	return out
+}
+
+// rounded splits parts into some of round lengths: three for any below 512.
+func rounded(d Dialect, parts iter.Seq[[]row]) iter.Seq[[]row] {
+	if d != Postgres {
+		return parts
+	}
+	return func(yield func([]row) bool) {
+		for rows := range parts {
+			for len(rows) > 0 {
+				n := round(len(rows))
+				if !yield(rows[:n]) {
+					return
+				}
+				rows = rows[n:]
+			}
 		}
 	}
 }

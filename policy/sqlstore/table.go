@@ -94,7 +94,7 @@ func (t *table[K, V]) reads(keys []K) ([]Statement, error) {
 	for chunk := range slices.Chunk(rows, t.most(false)) {
 		q := t.selection()
 		q.add(" WHERE ")
-		t.those(q, chunk)
+		t.those(q, filled(t.d, chunk, t.most(false)))
 		if t.o.Deleted != "" {
 			q.add(" AND ", t.d.quote(t.o.Deleted), " IS NOT TRUE")
 		}
