@@ -25,8 +25,9 @@ const name = "a queue"
 // env is the state of one rule.
 type env struct {
 	*testing.T
-	h     Harness
-	names map[journal.Queue]int // probes that were made of a queue
+	h      Harness
+	settle func()
+	names  map[journal.Queue]int // probes that were made of a queue
 }
 
 func (e *env) journal() journal.Journal {

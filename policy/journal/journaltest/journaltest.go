@@ -59,7 +59,7 @@ var groups = []struct {
 func Run(t *testing.T, newHarness func(t *testing.T) Harness) {
 	run(t, func(t *testing.T, r rule) {
 		t.Parallel()
-		r.run(t, newHarness(t))
+		r.run(t, newHarness(t), func() {})
 	})
 }
 
@@ -67,7 +67,7 @@ func Run(t *testing.T, newHarness func(t *testing.T) Harness) {
 func RunVirtual(t *testing.T, newHarness func(t *testing.T) Harness) {
 	run(t, func(t *testing.T, r rule) {
 		t.Parallel()
-		synctest.Test(t, func(t *testing.T) { r.run(t, newHarness(t)) })
+		synctest.Test(t, func(t *testing.T) { r.run(t, newHarness(t), synctest.Wait) })
 	})
 }
 
@@ -82,7 +82,8 @@ func run(t *testing.T, one func(t *testing.T, r rule)) {
 	}
 }
 
-func (r rule) run(t *testing.T, h Harness) {
+// run tests a rule. settle waits until all that is under way waits for something, where that can be known.
+func (r rule) run(t *testing.T, h Harness, settle func()) {
 	if h.TakeOver == 0 {
 		h.TakeOver = 2 * time.Second
 	}
@@ -91,5 +92,5 @@ func (r rule) run(t *testing.T, h Harness) {
 			t.Logf("a journal must: %s", r.text)
 		}
 	}()
-	r.test(&env{T: t, h: h, names: make(map[journal.Queue]int)})
+	r.test(&env{T: t, h: h, settle: settle, names: make(map[journal.Queue]int)})
 }

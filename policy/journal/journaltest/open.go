@@ -199,7 +199,7 @@ func clockSetBack(e *env) {
 	e.done(q, e.take(q, 10)...)
 	e.must(j.Close())
 	e.h.Earlier(e.T, func(t *testing.T) {
-		e := &env{T: t, h: e.h, names: e.names}
+		e := &env{T: t, h: e.h, settle: e.settle, names: e.names}
 		q := e.queue()
 		for _, next := range e.append(q, numbered(10)...) {
 			if next <= at {

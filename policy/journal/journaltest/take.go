@@ -56,7 +56,7 @@ func oneAtATime(e *env) {
 	const keys, rounds, takers = 7, 40, 2
 	var mu sync.Mutex
 	having := make(map[string]bool)
-	source := make(map[string]journal.Position)
+	source := make(map[string]journal.Position) // what was said to be done
 	accepted := make(map[string]journal.Position)
 	var writers, workers sync.WaitGroup
 	ctx, cancel := context.WithCancel(e.Context())
@@ -75,25 +75,27 @@ func oneAtATime(e *env) {
 				if having[t.Key] {
 					e.Errorf("two takers have %s", show(t))
 				}
-				if t.Position < source[t.Key] {
+				if t.Position <= source[t.Key] {
 					e.Errorf("%s after position %d", show(t), source[t.Key])
 				}
 				having[t.Key] = true
-				source[t.Key] = t.Position
 			}
 			mu.Unlock()
 			if err := q.Keep(e.Context(), entries); err != nil {
 				e.Errorf("Keep: %v", err)
 			}
-			mu.Lock()
-			for _, t := range entries {
-				having[t.Key] = false
-			}
-			mu.Unlock()
 			finish := q.Done
 			if round%5 == 4 {
 				finish = q.Return
 			}
+			mu.Lock()
+			for _, t := range entries {
+				having[t.Key] = false
+				if round%5 != 4 {
+					source[t.Key] = t.Position
+				}
+			}
+			mu.Unlock()
 			if err := finish(e.Context(), entries); err != nil {
 				e.Errorf("Done or Return: %v", err)
 			}
@@ -146,10 +148,11 @@ func pause(ctx context.Context) {
 
 // taking calls Take in a goroutine of its own, which ends with the rule.
 func (e *env) taking(q journal.Queue) <-chan journal.Entry {
-	taken := make(chan journal.Entry, 1)
+	taken, begun := make(chan journal.Entry, 1), make(chan struct{})
 	ctx := e.patient()
 	go func() {
 		defer close(taken)
+		close(begun)
 		entries, err := q.Take(ctx, 1)
 		if err != nil || len(entries) != 1 {
 			e.Errorf("a Take that waited: %d entries, %v", len(entries), err)
@@ -157,6 +160,8 @@ func (e *env) taking(q journal.Queue) <-chan journal.Entry {
 		}
 		taken <- entries[0]
 	}()
+	<-begun
+	e.settle()
 	return taken
 }
 
@@ -218,14 +223,20 @@ func takeWakesOthers(e *env) {
 func takeContext(e *env) {
 	q := e.queue()
 	ctx, cancel := context.WithCancel(e.Context())
-	failed := make(chan error)
+	failed := make(chan error, 1)
 	go func() {
 		_, err := q.Take(ctx, 1)
 		failed <- err
 	}()
+	e.settle()
 	cancel()
-	if err := <-failed; !errors.Is(err, context.Canceled) {
-		e.Errorf("a cancelled Take returned %v", err)
+	select {
+	case err := <-failed:
+		if !errors.Is(err, context.Canceled) {
+			e.Errorf("a cancelled Take returned %v", err)
+		}
+	case <-e.patient().Done():
+		e.Fatal("a cancelled Take goes on")
 	}
 	ctx, cancel = context.WithTimeout(e.Context(), 20*time.Millisecond)
 	defer cancel()
@@ -247,6 +258,7 @@ func takeCancelledBeside(e *env) {
 			got <- t
 		}()
 		w := set(fmt.Sprintf("key %d", i), "v")
+		e.settle()
 		go cancel()
 		e.append(q, w)
 		want[w.Key] = true
