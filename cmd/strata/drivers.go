@@ -23,6 +23,7 @@ import (
 	"github.com/strata-cache/strata/invalidation/redisbus"
 	"github.com/strata-cache/strata/policy/journal"
 	"github.com/strata-cache/strata/policy/journal/memjournal"
+	"github.com/strata-cache/strata/policy/journal/redisjournal"
 )
 
 // drivers are all that a configuration may name.
@@ -41,6 +42,12 @@ func drivers() config.Drivers {
 				return redisbus.New(share, &redisbus.Options{Options: *o})
 			}
 			return redisbus.Open(ctx, url, &redisbus.Options{Options: *o})
+		}
+		d.Journals[scheme] = func(ctx context.Context, url string, share config.Client) (journal.Journal, error) {
+			if share != nil {
+				return redisjournal.New(share, nil)
+			}
+			return redisjournal.Open(ctx, url, nil)
 		}
 	}
 	d.Buses[hazelcastconn.Scheme] = func(ctx context.Context, url string, share config.Client, o *invalidation.Options) (*invalidation.Bus, error) {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/strata-cache/strata/internal/redisconn"
 	"github.com/strata-cache/strata/policy/journal"
+	"github.com/strata-cache/strata/policy/journal/filejournal"
 	"github.com/strata-cache/strata/policy/journal/redisjournal"
 )
 
@@ -19,13 +20,13 @@ import (
 const envJournal = "STRATA_JOURNAL"
 
 // journalForms are the URLs of journals, for people.
-const journalForms = "redis://, redis-sentinel:// or redis-cluster://, or the same with rediss for TLS"
+const journalForms = "the path of a file, or redis://, redis-sentinel:// or redis-cluster://, or the same with rediss for TLS"
 
 const journalLong = `Look after writes that programs have accepted under write-behind and that the source does not
 have yet.
 
 A journal holds a queue for each cache, called --name: NAME/VERSION, as in products/1. Keys are
-written as ls prints them.`
+written as ls prints them. A journal in a file can be looked at while no program has it open.`
 
 func newJournal(s streams) *cobra.Command {
 	cmd := &cobra.Command{
@@ -55,7 +56,7 @@ type journalFlags struct {
 func (f *journalFlags) add(cmd *cobra.Command, timeout time.Duration) {
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.StringVarP(&f.url, "journal", "j", "", "URL of the journal, redis://… (default $STRATA_JOURNAL)")
+	flags.StringVarP(&f.url, "journal", "j", "", "URL of the journal, redis://…, or path of its file (default $STRATA_JOURNAL)")
 	flags.StringVarP(&f.name, "name", "n", "", "name of the queue: that of the cache and its version, as products/1")
 	flags.StringVar(&f.prefix, "prefix", redisjournal.DefaultPrefix, "the program's redisjournal.Options.Prefix")
 	flags.DurationVar(&f.timeout, "timeout", timeout, "for the whole command")
@@ -75,12 +76,9 @@ func (f *journalFlags) with(ctx context.Context, do func(ctx context.Context, q 
 	if f.url == "" {
 		return usage(fmt.Errorf("which journal? give --journal URL or set %s; a journal is %s", envJournal, journalForms))
 	}
-	if !slices.Contains(redisconn.Schemes(), schemeOf(f.url)) {
-		return usage(fmt.Errorf("journal %s: a journal is %s", redact(f.url), journalForms))
-	}
-	j, err := redisjournal.Open(ctx, f.url, &redisjournal.Options{Prefix: f.prefix})
+	j, err := f.open(ctx)
 	if err != nil {
-		return usage(err)
+		return err
 	}
 	defer closeAll(&err, j.Close)
 	q, err := j.Open(f.name, (*journal.Options)(nil).WithDefaults())
@@ -92,9 +90,30 @@ func (f *journalFlags) with(ctx context.Context, do func(ctx context.Context, q 
 	return do(ctx, q)
 }
 
+// open opens the journal. It makes no file.
+func (f *journalFlags) open(ctx context.Context) (journal.Journal, error) {
+	switch {
+	case slices.Contains(redisconn.Schemes(), schemeOf(f.url)):
+		j, err := redisjournal.Open(ctx, f.url, &redisjournal.Options{Prefix: f.prefix})
+		return j, usage(err)
+	case !f.inFile():
+		return nil, usage(fmt.Errorf("journal %s: a journal is %s", redact(f.url), journalForms))
+	}
+	if _, err := os.Stat(f.url); err != nil {
+		return nil, fmt.Errorf("journal: %w", err)
+	}
+	return filejournal.Open(f.url, nil)
+}
+
+func (f *journalFlags) inFile() bool { return schemeOf(f.url) == "" }
+
 // where names the queue for people.
 func (f *journalFlags) where() string {
-	return fmt.Sprintf("queue %s at %s", word(f.name), printable(redact(f.url)))
+	url := f.url
+	if !f.inFile() {
+		url = redact(url)
+	}
+	return fmt.Sprintf("queue %s at %s", word(f.name), printable(url))
 }
 
 const drainLong = `Wait until nothing of a queue is pending, or --timeout is over, and say how many writes remain.
@@ -102,6 +121,8 @@ const drainLong = `Wait until nothing of a queue is pending, or --timeout is ove
 It writes nothing itself: only programs that have the cache open know how to write its source. So
 at least one has to run. It is for the end of a deployment: before the last of them is stopped, or
 before the server of the journal is.
+
+A file is not waited for: while it can be looked at nobody writes what is in it.
 
 Exit code 1 says that writes remain, and the message how many and where. Dead letters count for
 nothing here: see strata journal ls --dead.`
@@ -127,6 +148,9 @@ func runDrain(ctx, called context.Context, s streams, f *journalFlags, q journal
 	last, err := q.Stats(ctx)
 	if err != nil {
 		return err
+	}
+	if f.inFile() && last.Depth > 0 {
+		return fmt.Errorf("%d writes remain in %s, for the next start of its program", last.Depth, f.where())
 	}
 	first, began, told := last, time.Now(), time.Now()
 	progress := newBar(s, "draining")

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/strata-cache/strata/internal/server"
 	"github.com/strata-cache/strata/internal/servertest"
 	"github.com/strata-cache/strata/policy/journal"
+	"github.com/strata-cache/strata/policy/journal/filejournal"
 	"github.com/strata-cache/strata/policy/journal/redisjournal"
 )
 
@@ -90,4 +92,26 @@ func TestWritesThatWaitAreListedAndDeadOnesRetriedAndPurged(t *testing.T) {
 		}
 	}()
 	expect(0, "0 dead letters", "", "drain", name)
+}
+
+func TestAJournalInAFileIsLookedAtWhileNobodyHasIt(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "journal")
+	j, err := filejournal.Open(path, nil)
+	servertest.Require(t, err)
+	q, err := j.Open("products/1", (&journal.Options{}).WithDefaults())
+	servertest.Require(t, err)
+	servertest.Require(t, q.Append(t.Context(), time.Minute, []journal.Write{{Key: "k", Value: []byte("value"), ID: journal.NewID()}})[0].Err)
+	expect := func(code int, out, err string, args ...string) {
+		t.Helper()
+		e := strata(t, "", "", nil, append([]string{"journal"}, append(args, "--name=products/1", "--journal="+path)...)...)
+		if e.code != code || !strings.Contains(e.out, out) || !strings.Contains(e.err, err) {
+			t.Errorf("strata journal %q: %+v; want exit code %d, %q, and %q on standard error", args, e, code, out, err)
+		}
+	}
+	expect(1, "", filejournal.ErrLocked.Error(), "ls")
+	servertest.Require(t, j.Close())
+	expect(0, "set     k\n", "1 pending", "ls")
+	expect(1, "", "1 writes remain in queue products/1 at "+path, "drain")
+	expect(0, "0 retried", "", "retry", "--all")
 }
