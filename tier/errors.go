@@ -37,6 +37,9 @@ var (
 	// the key behind until nobody does; other nodes may serve them until then.
 	ErrInvalidationPending = sentinel.ErrInvalidationPending
 
+	// ErrJournalFull says that as many writes are pending as may be, under policy.WriteBehind.
+	ErrJournalFull = sentinel.ErrJournalFull
+
 	// ErrClosed says that the cache was closed.
 	ErrClosed = sentinel.ErrClosed
 )
@@ -44,7 +47,7 @@ var (
 // An Error says which step of which operation failed, on which key.
 type Error struct {
 	Op   string // "get", "set", "invalidate", …
-	Tier string // "local", "remote", "source" or "bus"
+	Tier string // "local", "remote", "source", "bus" or "journal"
 	Key  string // as the remote tier has it, "" for all; shortened and quoted in Error
 	Err  error
 }
