@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -66,6 +67,7 @@ func (q *queue) commits() {
 			for _, c := range changes {
 				c.done <- err
 			}
+			runtime.Gosched() // those who were answered may come again before the next commit
 		}
 	}
 }
