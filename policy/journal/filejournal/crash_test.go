@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/strata-cache/strata/policy/journal"
+	"github.com/strata-cache/strata/policy/journal/filejournal"
 )
 
 // child tells a process of this test what to do.
@@ -26,7 +27,11 @@ func TestChild(t *testing.T) {
 	if path == "" {
 		t.Skip("see TestAKilledProcessLosesNothing")
 	}
-	q, err := open(t, path, nil).Open("q", (*journal.Options)(nil).WithDefaults())
+	var o filejournal.Options
+	if os.Getenv(child+"_SYNC") == "interval" {
+		o = filejournal.Options{Sync: filejournal.Interval, Interval: 10 * time.Millisecond}
+	}
+	q, err := open(t, path, &o).Open("q", (*journal.Options)(nil).WithDefaults())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,10 +78,10 @@ type ledger struct {
 }
 
 // run runs a child until it is killed.
-func (l *ledger) run(t *testing.T, path string, kill time.Duration) {
+func (l *ledger) run(t *testing.T, path, sync string, kill time.Duration) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestChild$")
-	cmd.Env = append(os.Environ(), child+"="+path)
+	cmd.Env = append(os.Environ(), child+"="+path, child+"_SYNC="+sync)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -117,6 +122,15 @@ func (l *ledger) run(t *testing.T, path string, kill time.Duration) {
 
 func TestAKilledProcessLosesNothing(t *testing.T) {
 	t.Parallel()
+	for _, sync := range []string{"always", "interval"} {
+		t.Run(sync, func(t *testing.T) {
+			t.Parallel()
+			killed(t, sync)
+		})
+	}
+}
+
+func killed(t *testing.T, sync string) {
 	path := filepath.Join(t.TempDir(), "journal")
 	l := ledger{map[string]journal.Position{}, map[string]journal.Position{}}
 	kills := 20
@@ -124,7 +138,7 @@ func TestAKilledProcessLosesNothing(t *testing.T) {
 		kills = 5
 	}
 	for range kills {
-		l.run(t, path, time.Duration(rand.IntN(60_000))*time.Microsecond)
+		l.run(t, path, sync, time.Duration(rand.IntN(60_000))*time.Microsecond)
 		if t.Failed() {
 			return
 		}

@@ -69,7 +69,7 @@ func (f *file) Close() error {
 		for _, q := range open {
 			q.Close()
 		}
-		if err := f.store.db.Close(); err != nil {
+		if err := f.store.close(); err != nil {
 			f.err = fmt.Errorf("filejournal: %w", err)
 		}
 	})

@@ -4,6 +4,7 @@ import (
 	"path/filepath"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/strata-cache/strata/internal/servertest"
 	"github.com/strata-cache/strata/policy/journal"
@@ -24,13 +25,20 @@ func open(t testing.TB, path string, o *filejournal.Options) journal.Journal {
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	journaltest.Run(t, func(t *testing.T) journaltest.Harness {
-		path := filepath.Join(t.TempDir(), "journal")
-		return journaltest.Harness{
-			Open: func(t *testing.T) journal.Journal {
-				return open(t, path, &filejournal.Options{Sync: filejournal.Never})
-			},
-			Earlier: synctest.Test, // where it is the year 2000
-		}
-	})
+	for name, o := range map[string]*filejournal.Options{
+		"never":    {Sync: filejournal.Never},
+		"interval": {Sync: filejournal.Interval, Interval: time.Millisecond},
+		"tail":     {Sync: filejournal.Interval, Interval: time.Hour},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			journaltest.Run(t, func(t *testing.T) journaltest.Harness {
+				path := filepath.Join(t.TempDir(), "journal")
+				return journaltest.Harness{
+					Open:    func(t *testing.T) journal.Journal { return open(t, path, o) },
+					Earlier: synctest.Test, // where it is the year 2000
+				}
+			})
+		})
+	}
 }

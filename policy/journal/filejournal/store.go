@@ -30,6 +30,7 @@ type store struct {
 	db   *bbolt.DB
 
 	turn sync.Mutex // held by who commits
+	tail *tail      // what it holds is guarded by turn; nil unless Sync is Interval
 
 	mu     sync.Mutex
 	failed error // guarded by mu; what is in the file is not known any more
@@ -40,7 +41,7 @@ func openStore(path string, o Options) (s *store, err error) {
 	_, err = os.Stat(path)
 	fresh := errors.Is(err, os.ErrNotExist)
 	wait := max(o.LockTimeout, 1) // 0 is for ever
-	db, err := openFile(path, bbolt.Options{Timeout: wait, NoFreelistSync: true, FreelistType: bbolt.FreelistMapType, NoSync: o.Sync != Always})
+	db, err := openFile(path, bbolt.Options{Timeout: wait, NoFreelistSync: true, FreelistType: bbolt.FreelistMapType, NoSync: o.Sync == Never})
 	switch {
 	case errors.Is(err, bolterrors.ErrTimeout):
 		return nil, fmt.Errorf("filejournal: %s: %w", path, ErrLocked)
@@ -50,7 +51,10 @@ func openStore(path string, o Options) (s *store, err error) {
 		return nil, fmt.Errorf("filejournal: %w", err)
 	}
 	s = &store{path: path, db: db}
-	if err := s.check(); err != nil {
+	if err = s.check(); err == nil {
+		err = s.recover(o.every())
+	}
+	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	if fresh {
@@ -137,6 +141,14 @@ func (s *store) load(name string, x *index.Index, damage func(*DamageError)) err
 	var dead []journal.DeadLetter
 	var last journal.Position
 	var merged uint64
+	if s.tail != nil {
+		s.turn.Lock()
+		err := s.save()
+		s.turn.Unlock()
+		if err != nil {
+			return fmt.Errorf("filejournal: %s: %w", s.path, err)
+		}
+	}
 	err := s.guard(func() error {
 		return s.db.View(func(tx *bbolt.Tx) error {
 			b := tx.Bucket(bucketOf(name))
@@ -179,26 +191,18 @@ func (s *store) commit(name string, c index.Changes) error {
 	}
 	s.turn.Lock()
 	defer s.turn.Unlock()
+	steps := stepsOf(name, c)
+	pages, adds := s.adds(c)
 	err := s.guard(func() error {
-		if pages, adds := s.adds(c); adds {
+		if s.tail != nil {
+			return s.append(steps, adds)
+		}
+		if adds {
 			if err := s.makeRoom(pages); err != nil {
 				return fmt.Errorf("no room: %w", err)
 			}
 		}
-		return s.update(func(tx *bbolt.Tx) error {
-			b, err := tx.CreateBucketIfNotExists(bucketOf(name))
-			if err != nil {
-				return err
-			}
-			b.FillPercent = 0.9 // most comes behind all that is there
-			for _, k := range c.Keys {
-				if err := put(b, k); err != nil {
-					return err
-				}
-			}
-			counts := binary.BigEndian.AppendUint64(nil, uint64(c.Last))
-			return b.Put(count[:], binary.BigEndian.AppendUint64(counts, c.Merged))
-		})
+		return s.update(func(tx *bbolt.Tx) error { return apply(tx, steps, 0) })
 	})
 	if err == nil {
 		return nil
@@ -231,29 +235,27 @@ func (s *store) update(f func(tx *bbolt.Tx) error) error {
 	return err
 }
 
-// put writes the change of a key.
-func put(b *bbolt.Bucket, k index.Change) error {
-	if was := k.WasPending; was != nil && was != k.Pending {
-		p := placeOf(ofPending, was.Position)
-		if err := b.Delete(p[:]); err != nil {
-			return err
+// stepsOf returns what the changes of a queue are to its records.
+func stepsOf(name string, c index.Changes) (steps []step) {
+	del := func(kind byte, at journal.Position) { steps = append(steps, step{queue: name, at: placeOf(kind, at)}) }
+	put := func(kind byte, e *journal.Entry, d *journal.DeadLetter) {
+		p := placeOf(kind, e.Position)
+		steps = append(steps, step{name, p, encode(p, e, d)})
+	}
+	for _, k := range c.Keys {
+		if was := k.WasPending; was != nil && was != k.Pending {
+			del(ofPending, was.Position)
+		}
+		if was := k.WasDead; was != nil && was != k.Dead {
+			del(ofDead, was.Position)
+		}
+		if e := k.Pending; e != nil && e != k.WasPending {
+			put(ofPending, e, nil)
+		}
+		if d := k.Dead; d != nil && d != k.WasDead {
+			put(ofDead, &d.Entry, d)
 		}
 	}
-	if was := k.WasDead; was != nil && was != k.Dead {
-		p := placeOf(ofDead, was.Position)
-		if err := b.Delete(p[:]); err != nil {
-			return err
-		}
-	}
-	if e := k.Pending; e != nil && e != k.WasPending {
-		p := placeOf(ofPending, e.Position)
-		if err := b.Put(p[:], encode(p, e, nil)); err != nil {
-			return err
-		}
-	}
-	if d := k.Dead; d != nil && d != k.WasDead {
-		p := placeOf(ofDead, d.Position)
-		return b.Put(p[:], encode(p, &d.Entry, d))
-	}
-	return nil
+	counts := binary.BigEndian.AppendUint64(nil, uint64(c.Last))
+	return append(steps, step{name, count, binary.BigEndian.AppendUint64(counts, c.Merged)})
 }
