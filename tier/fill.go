@@ -52,6 +52,7 @@ type want[K comparable, V any] struct {
 	// The result.
 	entry *entry[K, V]
 	err   error
+	kept  bool // what was loaded is stored
 }
 
 func (c *Cache[K, V]) newWant(op string, key K, hash uint64, loader policy.Loader[K, V]) (*want[K, V], error) {
@@ -260,6 +261,7 @@ func (c *Cache[K, V]) store(ctx context.Context, opts *call, wants []*want[K, V]
 			}
 		case c.remote == nil:
 			c.keep(opts, w.entry)
+			w.kept = true
 		case opts.skipRemoteWrite, w.consent.Verb == 0:
 			if weaken.Off(weaken.NoBlindLocal) {
 				c.keep(opts, w.entry)
@@ -318,6 +320,7 @@ func (c *Cache[K, V]) store(ctx context.Context, opts *call, wants []*want[K, V]
 		case i >= len(offered):
 		case e.Outcome == driver.Done:
 			c.keep(opts, w.entry)
+			w.kept = true
 		case e.Outcome == driver.Refused:
 			c.n.refusedFills.Add(1)
 		default: // the caller has its value all the same; it is not kept

@@ -107,7 +107,7 @@ var rules = []rule{
 	{pkg: "observe/prometheus", ours: []string{"observe", "tier", "backend", "invalidation", "lock", "internal/..."}, modules: []string{prometheus}, why: "a folder of its own, so that only its users link the client"},
 	{pkg: "observe/...", ours: []string{"observe/...", "tier", "backend", "invalidation", "lock", "internal/..."}, why: "who observes stands above what is observed"},
 	{pkg: "memo", ours: []string{"tier", "backend", "codec", "policy", "invalidation", "internal/..."}, why: "cached functions are caches with keys made of arguments: they stand above tier"},
-	{pkg: "backfill", ours: []string{"tier", "internal/..."}, modules: []string{xtime}, why: "filling a cache from a stream stands above tier"},
+	{pkg: "backfill", ours: []string{"tier", "policy", "internal/..."}, modules: []string{xtime}, why: "filling a cache from a stream stands above tier"},
 	{pkg: "recipes/...", ours: []string{"recipes/...", "tier", "backend", "codec", "policy", "invalidation", "lock", "lock/...", "internal/..."}, why: "recipes are made of public parts; one that needs a foreign library has its own go.mod"},
 
 	{pkg: "internal/redisconn", ours: []string{"internal/..."}, modules: []string{goRedis, xsys}, why: "one client library a connection package; the socket options of a dialled connection need x/sys"},
@@ -141,7 +141,7 @@ var clients = []client{
 	{goRedis, []string{"backend/redis", "invalidation/redisbus", "policy/journal/redisjournal", "internal/redisconn"}, whyClient},
 	{hazelcast, []string{"backend/hazelcast", "invalidation/hazelcastbus", "internal/hazelcastconn"}, whyClient},
 	{gomemcache, []string{"backend/memcached", "invalidation/memcachedbus", "internal/memcachedconn"}, whyClient},
-	{ristretto, []string{"tier/...", "memo", "config", "observe/...", "recipes/..."}, "the local tier is a matter of tier"},
+	{ristretto, []string{"tier/...", "memo", "backfill", "config", "observe/...", "recipes/..."}, "the local tier is a matter of tier"},
 	{"modernc.org/sqlite", nil, "a store on SQL takes database/sql: the driver is the program's choice"},
 	{pgx, []string{"feed/pgfeed"}, "the feed of PostgreSQL's notifications needs its client; a store on SQL takes database/sql: the driver is the program's choice"},
 	{"go.opentelemetry.io/otel/sdk", nil, "the OpenTelemetry API, never its SDK: which SDK runs is the program's choice"},
