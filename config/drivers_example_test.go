@@ -13,9 +13,11 @@ import (
 	"github.com/strata-cache/strata/config"
 	"github.com/strata-cache/strata/invalidation"
 	"github.com/strata-cache/strata/invalidation/redisbus"
+	"github.com/strata-cache/strata/policy/journal"
+	"github.com/strata-cache/strata/policy/journal/redisjournal"
 )
 
-// A program whose files may name Redis, Memcached with a pool that changes, compression and encryption. It leaves out what
+// A program whose files may name Redis, also for journals, Memcached with a pool that changes, compression and encryption. It leaves out what
 // its files do not need, and then does not link it.
 func ExampleDrivers() {
 	drivers := config.Drivers{
@@ -23,6 +25,7 @@ func ExampleDrivers() {
 			"redis": backend.Open, "rediss": backend.Open, "redis-cluster": backend.Open, "memcached": backend.Open,
 		},
 		Buses:       map[string]config.BusOpener{"redis": openBus, "rediss": openBus, "redis-cluster": openBus},
+		Journals:    map[string]config.JournalOpener{"redis": openJournal, "rediss": openJournal, "redis-cluster": openJournal},
 		Pools:       map[string]config.PoolOpener{"memcached": openPool},
 		Compression: newCompressor,
 		Encryption:  newKeyring,
@@ -39,6 +42,13 @@ func openBus(ctx context.Context, url string, share config.Client, o *invalidati
 		return redisbus.New(share, &redisbus.Options{Options: *o})
 	}
 	return redisbus.Open(ctx, url, &redisbus.Options{Options: *o})
+}
+
+func openJournal(ctx context.Context, url string, share config.Client) (journal.Journal, error) {
+	if share != nil { // likewise
+		return redisjournal.New(share, nil)
+	}
+	return redisjournal.Open(ctx, url, nil)
 }
 
 func openPool(ctx context.Context, url string, members *invalidation.Registry) (*backend.Store, error) {

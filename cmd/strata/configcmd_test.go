@@ -67,8 +67,8 @@ remotes:
   c: hazelcast://127.0.0.1:1
   d: rediss-sentinel://127.0.0.1:1/mymaster
 buses: {bus: "redis-cluster://127.0.0.1:1"}
-journals: {m: "memory://", n: "memory://"}
-caches: {a: {}, b: {remote: b, bus: bus, compression: s2, mode: write-behind, journal: n}}
+journals: {m: "memory://", r: "redis://127.0.0.1:1"}
+caches: {a: {}, b: {remote: b, bus: bus, compression: s2, mode: write-behind, journal: r}}
 `
 	e := strata(t, inFolder(t, file), "", nil, "config", "validate")
 	expectEnd(t, e, 0, "strata.yaml is valid: 4 remotes, 1 bus, 2 journals, 2 caches\n")
