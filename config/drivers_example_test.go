@@ -14,10 +14,11 @@ import (
 	"github.com/strata-cache/strata/invalidation"
 	"github.com/strata-cache/strata/invalidation/redisbus"
 	"github.com/strata-cache/strata/policy/journal"
+	"github.com/strata-cache/strata/policy/journal/filejournal"
 	"github.com/strata-cache/strata/policy/journal/redisjournal"
 )
 
-// A program whose files may name Redis, also for journals, Memcached with a pool that changes, compression and encryption. It leaves out what
+// A program whose files may name Redis, also for journals, files for journals, Memcached with a pool that changes, compression and encryption. It leaves out what
 // its files do not need, and then does not link it.
 func ExampleDrivers() {
 	drivers := config.Drivers{
@@ -25,7 +26,7 @@ func ExampleDrivers() {
 			"redis": backend.Open, "rediss": backend.Open, "redis-cluster": backend.Open, "memcached": backend.Open,
 		},
 		Buses:       map[string]config.BusOpener{"redis": openBus, "rediss": openBus, "redis-cluster": openBus},
-		Journals:    map[string]config.JournalOpener{"redis": openJournal, "rediss": openJournal, "redis-cluster": openJournal},
+		Journals:    map[string]config.JournalOpener{"redis": openJournal, "rediss": openJournal, "redis-cluster": openJournal, "file": openFile},
 		Pools:       map[string]config.PoolOpener{"memcached": openPool},
 		Compression: newCompressor,
 		Encryption:  newKeyring,
@@ -49,6 +50,14 @@ func openJournal(ctx context.Context, url string, share config.Client) (journal.
 		return redisjournal.New(share, nil)
 	}
 	return redisjournal.Open(ctx, url, nil)
+}
+
+func openFile(_ context.Context, url string, _ config.Client) (journal.Journal, error) {
+	path, o, err := filejournal.ParseURL(url)
+	if err != nil {
+		return nil, err
+	}
+	return filejournal.Open(path, o)
 }
 
 func openPool(ctx context.Context, url string, members *invalidation.Registry) (*backend.Store, error) {

@@ -42,6 +42,8 @@ remotes:
   mem: memory://user:${PASSWORD}@x
 buses:
   main: redis-cluster://localhost/7
+journals:
+  disk: file://var/lib/x.journal
 encryption:
   ring: {k: "${PASSWORD}"}
 caches:
@@ -50,7 +52,8 @@ caches:
 	secret := "PASSWORD=hunter2"
 	e := strata(t, inFolder(t, file), "", []string{secret}, "config", "validate")
 	expectEnd(t, e, 1, "strata.yaml:3:9: remotes.main: ", "tiemout", "strata.yaml:4:7: remotes.hz: ", "strata.yaml:5:8: remotes.mem: ",
-		"strata.yaml:7:9: buses.main: ", "strata.yaml:9:3: encryption.ring: ", "strata: strata.yaml: 5 mistakes")
+		"strata.yaml:7:9: buses.main: ", "strata.yaml:9:9: journals.disk: ", "three slashes",
+		"strata.yaml:11:3: encryption.ring: ", "strata: strata.yaml: 6 mistakes")
 
 	const early = "remotes: {main: 'redis://${UNSET_A}'}\ncaches:\n  a: {remote: mian, ttl: 5}\n  b: {ttl: '${UNSET_B}'}\n"
 	e = strata(t, t.TempDir(), early, nil, "config", "validate", "-")
@@ -67,11 +70,11 @@ remotes:
   c: hazelcast://127.0.0.1:1
   d: rediss-sentinel://127.0.0.1:1/mymaster
 buses: {bus: "redis-cluster://127.0.0.1:1"}
-journals: {m: "memory://", r: "redis://127.0.0.1:1"}
+journals: {m: "memory://", f: "file:///nowhere/x.journal?sync=never", r: "redis://127.0.0.1:1"}
 caches: {a: {}, b: {remote: b, bus: bus, compression: s2, mode: write-behind, journal: r}}
 `
 	e := strata(t, inFolder(t, file), "", nil, "config", "validate")
-	expectEnd(t, e, 0, "strata.yaml is valid: 4 remotes, 1 bus, 2 journals, 2 caches\n")
+	expectEnd(t, e, 0, "strata.yaml is valid: 4 remotes, 1 bus, 3 journals, 2 caches\n")
 	e = strata(t, inFolder(t, file), "", []string{"STRATA_CACHES_A_TTL=never"}, "config", "validate")
 	expectEnd(t, e, 1, "$STRATA_CACHES_A_TTL: caches.a.ttl: ")
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/strata-cache/strata/invalidation/memcachedbus"
 	"github.com/strata-cache/strata/invalidation/redisbus"
 	"github.com/strata-cache/strata/policy/journal"
+	"github.com/strata-cache/strata/policy/journal/filejournal"
 	"github.com/strata-cache/strata/policy/journal/memjournal"
 	"github.com/strata-cache/strata/policy/journal/redisjournal"
 )
@@ -30,7 +31,8 @@ import (
 func drivers() config.Drivers {
 	d := config.Drivers{
 		Stores: map[string]backend.Opener{}, Buses: map[string]config.BusOpener{"memory": openMemoryBus}, Pools: map[string]config.PoolOpener{},
-		Journals: map[string]config.JournalOpener{"memory": openMemoryJournal},
+		// A file is no server that could be asked, and the program that writes there may have it open.
+		Journals: map[string]config.JournalOpener{"memory": openMemoryJournal, "file": openMemoryJournal},
 		CheckURL: checkURL, Compression: newCompressor, Encryption: newCipher,
 	}
 	for _, scheme := range backend.Schemes() {
@@ -92,8 +94,12 @@ func offline() config.Drivers {
 
 // checkURL opens what does not connect by being opened.
 func checkURL(url string) error {
-	if schemeOf(url) == hazelcastconn.Scheme {
+	switch schemeOf(url) {
+	case hazelcastconn.Scheme:
 		return hazelcastconn.Check(url)
+	case "file":
+		_, _, err := filejournal.ParseURL(url)
+		return err
 	}
 	s, err := backend.Open(context.Background(), url)
 	if err != nil {

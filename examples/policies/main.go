@@ -5,7 +5,8 @@
 //	STRATA_CACHES_PRODUCTS_MODE=cache-aside go run ./examples/policies
 //
 // The variable takes the place of one line in strata.yaml, which may as well be changed there. The table is one of SQLite, so no server
-// is needed; with JOURNAL=redis://… what is written behind is kept on Redis until the table has it.
+// is needed; with JOURNAL=file:///tmp/example.journal, or redis://…, what is written behind survives
+// this process until the table has it.
 package main
 
 import (
@@ -22,6 +23,7 @@ import (
 	"github.com/strata-cache/strata/config"
 	"github.com/strata-cache/strata/policy"
 	"github.com/strata-cache/strata/policy/journal"
+	"github.com/strata-cache/strata/policy/journal/filejournal"
 	"github.com/strata-cache/strata/policy/journal/memjournal"
 	"github.com/strata-cache/strata/policy/journal/redisjournal"
 	"github.com/strata-cache/strata/policy/sqlstore"
@@ -105,6 +107,13 @@ func run(ctx context.Context, out io.Writer, file string) error {
 func open(ctx context.Context, file string, table policy.Source[int64, Product]) (*config.Set, *tier.Cache[int64, Product], error) {
 	set, err := config.Load(ctx, file, config.Drivers{Journals: map[string]config.JournalOpener{
 		"memory": func(context.Context, string, config.Client) (journal.Journal, error) { return memjournal.New(), nil },
+		"file": func(_ context.Context, url string, _ config.Client) (journal.Journal, error) {
+			path, o, err := filejournal.ParseURL(url)
+			if err != nil {
+				return nil, err
+			}
+			return filejournal.Open(path, o)
+		},
 		"redis": func(ctx context.Context, url string, _ config.Client) (journal.Journal, error) {
 			return redisjournal.Open(ctx, url, nil)
 		},
