@@ -41,12 +41,17 @@ for n, key in ipairs(keys) do
     else
       h = {merged = 0, attempts = 0, drop = 0}
       local hold = holding and redis.call('HGET', held, key)
+      h.id = hold and readHeld(hold)
       if hold then
-        h.id = readHeld(hold)
         h.merged = 1 -- the write that was buried: the source did not have it
-      else
-        h.id = enlist(key)
+        if deliveryOf(free, h.id) then -- nobody has the key any more, and it waits from now on
+          redis.call('XACK', list, group, h.id)
+          redis.call('XDEL', list, h.id)
+          redis.call('HDEL', held, key)
+          h.id = nil
+        end
       end
+      h.id = h.id or enlist(key)
       depth = depth + 1
     end
     h.hi, h.lo, h.accepted, h.size = hi, lo, ms, #body

@@ -17,16 +17,24 @@ func (q *queue) Keep(ctx context.Context, entries []journal.Entry) error {
 
 // Done implements journal.Queue.
 func (q *queue) Done(ctx context.Context, entries []journal.Entry) error {
-	return q.finish(ctx, "end what is taken of", doneScript, entries, func(args []any, i int, id, delivery string) []any {
+	err := q.finish(ctx, "end what is taken of", doneScript, entries, func(args []any, i int, id, delivery string) []any {
 		return append(args, id, delivery, entries[i].Key, word(entries[i].Position))
 	})
+	if err == nil {
+		q.letGo(entries)
+	}
+	return err
 }
 
 // Return implements journal.Queue.
 func (q *queue) Return(ctx context.Context, entries []journal.Entry) error {
-	return q.finish(ctx, "give back what is taken of", returnScript, entries, func(args []any, i int, id, delivery string) []any {
+	err := q.finish(ctx, "give back what is taken of", returnScript, entries, func(args []any, i int, id, delivery string) []any {
 		return append(args, id, delivery, entries[i].Key)
 	})
+	if err == nil {
+		q.letGo(entries)
+	}
+	return err
 }
 
 // Bury implements journal.Queue.

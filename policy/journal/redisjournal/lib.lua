@@ -37,16 +37,21 @@ local function noGroup(answer)
   return type(answer) == 'table' and answer.err and string.find(answer.err, 'NOGROUP', 1, true)
 end
 
--- Whether the consumer still has what it took: the same delivery of it, not a later one.
-local function owns(consumer, id, count)
+-- How often what a consumer has was delivered; nil if it does not have it.
+local function deliveryOf(consumer, id)
   local p = redis.pcall('XPENDING', list, group, id, id, 1, consumer)
   if noGroup(p) then
-    return false
+    return nil
   end
   if p.err then
     p = redis.call('XPENDING', list, group, id, id, 1, consumer)
   end
-  return p[1] and p[1][4] == tonumber(count)
+  return p[1] and p[1][4]
+end
+
+-- Whether the consumer still has what it took: the same delivery of it, not a later one.
+local function owns(consumer, id, count)
+  return deliveryOf(consumer, id) == tonumber(count)
 end
 
 -- Commands with lists of arguments, which may be empty.

@@ -34,6 +34,7 @@ type queue struct {
 	waiting []item // writes that have not left
 	flying  int    // batches under way
 	closed  bool
+	has     map[string]struct{} // the ids of what is taken
 
 	flights sync.WaitGroup // goroutines that send
 	taking  taking
@@ -47,6 +48,7 @@ func newQueue(j *Journal, name string, o journal.Options) *queue {
 	q := &queue{
 		journal: j, conn: j.conn, allowVolatile: j.opts.AllowVolatile, name: name, keys: j.opts.keys(name), opts: o,
 		consumer: fmt.Sprintf("%s:%d:%s", host, os.Getpid(), rand.Text()[:10]),
+		has:      map[string]struct{}{},
 		taking:   taking{turn: make(chan struct{}, 1), from: noCursor},
 	}
 	q.ctx, q.cancel = context.WithCancel(context.Background())

@@ -295,3 +295,28 @@ func TestWhatWasLostInPartIsMended(t *testing.T) {
 		})
 	}
 }
+
+func TestWhatWasTakenByACallWithoutAnAnswerComesAgainAtOnce(t *testing.T) {
+	t.Parallel()
+	s := persistent(t)
+	// Nobody is silent for so long that it is taken over.
+	q := openQueue(t, openJournal(t, s.URL()+"?timeout=200ms", nil), journal.Options{TakeOver: time.Hour})
+	until(t, "an answer", func() bool { return q.Append(t.Context(), patience, sets(0, 3))[0].Err == nil })
+	had := take(t, q, 1)
+	servertest.Require(t, s.Pause())
+	taken := make(chan []journal.Entry)
+	go func() { taken <- take(t, q, 1) }()
+	timer := time.NewTimer(500 * time.Millisecond) // its command has got no answer by then
+	<-timer.C
+	servertest.Require(t, s.Resume())
+	again := append(<-taken, take(t, q, 1)...)
+	for _, e := range again {
+		if e.Key == had[0].Key {
+			t.Errorf("%q came twice", e.Key)
+		}
+	}
+	until(t, "Done", func() bool { return q.Done(t.Context(), append(again, had...)) == nil })
+	if st, err := q.Stats(t.Context()); err != nil || st.Depth != 0 {
+		t.Errorf("%+v %v", st, err)
+	}
+}

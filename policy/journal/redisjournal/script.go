@@ -53,6 +53,9 @@ var leaveLua string
 //go:embed tidy.lua
 var tidyLua string
 
+//go:embed recover.lua
+var recoverLua string
+
 // The scripts, never changed. That of an append returns one string, so that it can be a redisconn.Rider.
 var (
 	appendScript  = newScript(appendLua)
@@ -67,6 +70,7 @@ var (
 	statsScript   = newScript(statsLua)
 	leaveScript   = newScript(leaveLua)
 	tidyScript    = newScript(tidyLua)
+	recoverScript = newScript(recoverLua)
 )
 
 // What one run of a script gets or gives: a server works on one thing at a time. Lua takes some 8000 arguments in a call.

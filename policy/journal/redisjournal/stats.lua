@@ -10,7 +10,7 @@ if not p.err then
   local holds = redis.call('HGETALL', held)
   for i = 1, #holds, 2 do
     local id = readHeld(holds[i + 1])
-    if redis.call('HEXISTS', heads, holds[i]) == 0 and #redis.call('XPENDING', list, group, id, id, 1, free) == 0 then
+    if redis.call('HEXISTS', heads, holds[i]) == 0 and not deliveryOf(free, id) then
       taken = taken - 1
     end
   end

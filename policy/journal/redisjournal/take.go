@@ -38,6 +38,7 @@ type taking struct {
 	from    string        // where to look
 	tidyAt  time.Duration
 	tidy    string // where to go on, while that is under way
+	lost    bool   // a call got no answer, and may have taken something
 }
 
 // end closes the connection that waits.
@@ -109,6 +110,9 @@ func (q *queue) takeInTurn(ctx context.Context, n int) ([]journal.Entry, error) 
 // takeNow takes what is there. No caller's context ends it: what would be left behind would be nobody's until it is taken over.
 func (q *queue) takeNow(n int) (entries []journal.Entry, err error) {
 	q.taking.ever = true
+	if err := q.recover(); err != nil {
+		return nil, err
+	}
 	for len(entries) < n {
 		idle := ""
 		if now := mono.Now(); now >= q.taking.claimAt || q.taking.from != noCursor {
@@ -118,6 +122,7 @@ func (q *queue) takeNow(n int) (entries []journal.Entry, err error) {
 		asked := min(n-len(entries), pageKeys)
 		reply, err := q.list(context.Background(), takeScript, q.consumer, asked, idle, q.taking.from, pageBytes)
 		if err != nil {
+			q.taking.lost = !nothingDone(err)
 			if len(entries) > 0 {
 				return entries, nil
 			}
@@ -165,7 +170,43 @@ func (q *queue) taken(reply []any) ([]journal.Entry, error) {
 		e.Ticket = id + " " + strconv.FormatInt(delivery, 10)
 		entries = append(entries, e)
 	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for i := range entries {
+		id, _, _ := ticket(&entries[i])
+		q.has[id] = struct{}{}
+	}
 	return entries, nil
+}
+
+// recover gives back what this queue has taken and does not know of, as an answer did not come. What it cannot give back is taken over
+// later, as if it were another's.
+func (q *queue) recover() error {
+	if !q.taking.lost {
+		return nil
+	}
+	args := []any{q.consumer}
+	q.mu.Lock()
+	for id := range q.has {
+		args = append(args, id)
+	}
+	q.mu.Unlock()
+	n, err := q.number(context.Background(), recoverScript, args...)
+	if err == nil && n < pageKeys {
+		q.taking.lost = false
+	}
+	return err
+}
+
+// letGo notes that the queue does not have entries any more.
+func (q *queue) letGo(entries []journal.Entry) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for i := range entries {
+		if id, _, ok := ticket(&entries[i]); ok {
+			delete(q.has, id)
+		}
+	}
 }
 
 // wait returns when something may be there to be taken.
