@@ -185,10 +185,8 @@ func (s *store) save() error {
 	if len(t.unsaved) == 0 || s.failure() != nil {
 		return s.failure()
 	}
+	t.unsaved = newest(t.unsaved)
 	t.behind = s.guard(func() error {
-		if err := s.makeRoom(2*int(t.size)/s.db.Info().PageSize + 2*len(t.unsaved)); err != nil {
-			return fmt.Errorf("no room: %w", err)
-		}
 		return s.update(func(tx *bbolt.Tx) error { return apply(tx, t.unsaved, t.number) })
 	})
 	if t.behind != nil {
@@ -197,8 +195,27 @@ func (s *store) save() error {
 	t.unsaved, t.size = nil, 0
 	if err := t.file.Truncate(0); err != nil {
 		s.fail(err) // its next frame would stand behind old ones
+		return err
 	}
-	return s.failure()
+	return nil
+}
+
+// newest returns of all steps at a place the last: what came and went needs no room.
+func newest(steps []step) []step {
+	type where struct {
+		queue string
+		at    place
+	}
+	seen := make(map[where]bool, len(steps))
+	from := len(steps)
+	for i := len(steps) - 1; i >= 0; i-- {
+		if w := (where{steps[i].queue, steps[i].at}); !seen[w] {
+			seen[w] = true
+			from--
+			steps[from] = steps[i]
+		}
+	}
+	return steps[from:]
 }
 
 // append adds a frame. It is called with turn held. Where adds is true it makes more pending. Its error says that it surely did not, unless
@@ -211,11 +228,31 @@ func (s *store) append(steps []step, adds bool) error {
 		}
 	}
 	frame := appendFrame(nil, t.number+1, steps)
-	if _, err := t.file.WriteAt(frame, t.size); err != nil {
+	if adds { // what is accepted has to have room in the other file, too
+		room := func() error {
+			return s.makeRoom(2*(int(t.size)+len(frame))/s.db.Info().PageSize + 2*(len(t.unsaved)+len(steps)))
+		}
+		err := room()
+		if err != nil && s.save() == nil { // what is done is still there until it is saved
+			err = room()
+		}
+		if err != nil {
+			return fmt.Errorf("no room: %w", err)
+		}
+	}
+	_, err := t.file.WriteAt(frame, t.size)
+	if err != nil {
 		if cut := t.file.Truncate(t.size); cut != nil {
 			s.fail(cut)
+			return err
 		}
-		return err
+		if s.save() != nil || t.size > 0 {
+			return err
+		}
+		if _, err = t.file.WriteAt(frame, 0); err != nil { // what was saved has made room
+			s.fail(err)
+			return err
+		}
 	}
 	t.number++
 	t.size += int64(len(frame))
