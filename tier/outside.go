@@ -65,6 +65,10 @@ func (o *Outsider) Set(ctx context.Context, key, value string, options ...Option
 	return o.c.Set(ctx, key, value, options...)
 }
 
+// Cache returns the Outsider as a cache of strings, which keeps nothing in this process, for who fills it: the package backfill. The
+// Outsider closes it.
+func (o *Outsider) Cache() *Cache[string, string] { return o.c }
+
 // Close tries once more what failed, and returns an *UnrepairedError for what is left: nobody goes on with it.
 func (o *Outsider) Close() error {
 	return o.c.Close()

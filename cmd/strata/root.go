@@ -65,7 +65,7 @@ func newRoot(s streams) *cobra.Command {
 	root.SetErr(s.err)
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
-	root.AddCommand(newDemo(s), newDemoNode(s), newBench(s), newGet(s), newSet(s), newDelete(s), newInvalidate(s), newWatch(s), newJournal(s), newConfig(s), newCheck(s), newCheckNode(s), newServer(s), newVersion(s))
+	root.AddCommand(newDemo(s), newDemoNode(s), newBench(s), newGet(s), newSet(s), newDelete(s), newInvalidate(s), newWarm(s), newWatch(s), newJournal(s), newConfig(s), newCheck(s), newCheckNode(s), newServer(s), newVersion(s))
 	return root
 }
 
