@@ -3,6 +3,7 @@ package redisjournal_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -64,7 +65,7 @@ func TestAServerThatIsReplacedByAVolatileOneIsRefused(t *testing.T) {
 	for _, n := range g.Nodes() {
 		command(t, n, "config", "set", "save", "")
 		if n == primary {
-			command(t, n, "config", "set", "appendonly", "yes")
+			persist(t, n)
 		}
 	}
 	q := openQueue(t, openJournal(t, g.URL(), nil), journal.Options{})
@@ -88,7 +89,7 @@ func TestAServerThatIsReplacedByAVolatileOneIsRefused(t *testing.T) {
 func TestAServerThatRestartsAsAVolatileOneIsNoticed(t *testing.T) {
 	t.Parallel()
 	s := servertest.Redis(t, &server.RedisOptions{KeepFolder: true}) // which forgets what it is told at run time
-	command(t, s, "config", "set", "appendonly", "yes")
+	persist(t, s)
 	q := openQueue(t, openJournal(t, s.URL(), nil), journal.Options{})
 	until(t, "an append-only file", func() bool { return q.Append(t.Context(), patience, sets(0, 1))[0].Err == nil })
 	servertest.Require(t, s.Restart(context.Background()))
@@ -109,6 +110,16 @@ func TestAUserWhoMayNotAskWhatTheServerIsIsTold(t *testing.T) {
 		t.Errorf("%v, want ErrNotWritten, and the user and info by name", err)
 	}
 	accept(t, openQueue(t, openJournal(t, url, &redisjournal.Options{AllowVolatile: true}), journal.Options{}), sets(0, 1)...)
+}
+
+// persist begins an append-only file, and waits for the process that writes its first part: it would go on when the server is killed.
+func persist(t *testing.T, s *server.Server) {
+	t.Helper()
+	command(t, s, "config", "set", "appendonly", "yes")
+	until(t, "an append-only file", func() bool {
+		info := fmt.Sprint(command(t, s, "info", "persistence"))
+		return strings.Contains(info, "aof_enabled:1") && strings.Contains(info, "aof_rewrite_in_progress:0") && strings.Contains(info, "aof_rewrite_scheduled:0")
+	})
 }
 
 // setUser gives the server a user, and returns its URL with it.
