@@ -15,9 +15,10 @@ var ErrNotFound = sentinel.ErrNotFound
 // or the transaction was rolled back. Of any other error of a Store nobody knows whether it was.
 var ErrNotWritten = sentinel.ErrNotWritten
 
-// ErrUnavailable is a [Store]'s word that the source could not be reached. Under write-behind it says nothing against the change that was to
-// be made, which is tried until it is: of other errors that are ErrNotWritten a few make it a dead letter.
-var ErrUnavailable = sentinel.ErrUnavailable
+// ErrRejected is a [Store]'s word that the source does not take this change, whatever the state it is in: a constraint refuses the value.
+// It is also ErrNotWritten. Under write-behind such a change becomes a dead letter after a few attempts, as does one that fails for
+// another reason while others do not; while all fail, as when the source is down, none does.
+var ErrRejected = sentinel.ErrRejected
 
 // A Mode is what a cache does when it is written.
 type Mode uint8

@@ -246,7 +246,7 @@ func (f flusher[K, V]) Flush(ctx context.Context, entries []journal.Entry) []err
 	for i, e := range entries {
 		ch, err := f.change(e)
 		if err != nil {
-			errs[i] = fmt.Errorf("a pending write that cannot be read: %w", errors.Join(err, ErrNotWritten))
+			errs[i] = fmt.Errorf("a pending write that cannot be read: %w", errors.Join(err, policy.ErrRejected))
 			continue
 		}
 		able, changes, at = append(able, e), append(changes, ch), append(at, i)

@@ -156,7 +156,7 @@ func TestWhatTheSourceDoesNotTakeIsADeadLetterThatNobodyReads(t *testing.T) {
 			playBehind(t, shared, journal.Options{MaxAttempts: 3, Workers: 1}, nil, func(s *backScene) {
 				s.ledger.refusing(func(ch policy.Change[int, string]) error {
 					if ch.Value == "bad" {
-						return fmt.Errorf("a constraint: %w", policy.ErrNotWritten)
+						return fmt.Errorf("a constraint: %w", policy.ErrRejected)
 					}
 					return nil
 				})
@@ -192,7 +192,7 @@ func TestWhileTheSourceIsDownNothingBecomesADeadLetter(t *testing.T) {
 	t.Parallel()
 	for name, down := range map[string]error{
 		"nobody knows":       errors.New("the connection was reset"),
-		"it says it is down": errors.Join(policy.ErrUnavailable, policy.ErrNotWritten),
+		"it says it is down": fmt.Errorf("no connection: %w", policy.ErrNotWritten),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -2,7 +2,10 @@
 // tier alias those they use, so that errors.Is finds them through every layer without the leaves knowing each other.
 package sentinel
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 var (
 	// ErrNotFound is a source's answer: it has no such value.
@@ -16,6 +19,9 @@ var (
 
 	// ErrContended says that others changed a key again and again while this call tried to.
 	ErrContended = errors.New("contended")
+
+	// ErrRejected is a source's answer: it does not take this change. It says more than ErrNotWritten, which it comes with.
+	ErrRejected = fmt.Errorf("rejected: %w", ErrNotWritten)
 
 	// ErrUnavailable says that a server could not be reached or did not answer in time.
 	ErrUnavailable = errors.New("unavailable")

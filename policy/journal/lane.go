@@ -2,11 +2,13 @@ package journal
 
 import (
 	"context"
+	"errors"
 	"math"
 	"slices"
 	"time"
 
 	"github.com/strata-cache/strata/internal/mono"
+	"github.com/strata-cache/strata/internal/sentinel"
 )
 
 // A lane writes one batch after another:
@@ -118,10 +120,10 @@ func (l *lane) again() {
 			l.fail(later{Entry: e, cause: errs[i]})
 		}
 		return
-	case rejected(errs[0]), l.failures >= wholly:
+	case errors.Is(errs[0], ErrNotWritten), l.failures >= wholly:
 		s := &split{lane: l}
 		s.halves(failed, errs)
-		if s.any || rejected(errs[0]) {
+		if s.any || errors.Is(errs[0], sentinel.ErrRejected) {
 			l.batch, l.failures = s.untried, 1
 			for _, f := range s.failed {
 				l.fail(f)
@@ -172,7 +174,7 @@ func (s *split) halves(entries []Entry, errs []error) {
 func (l *lane) fail(f later) {
 	flushed := l.flushed.Load()
 	f.tries++
-	if rejected(f.cause) || f.tries > 1 && flushed > f.flushed {
+	if errors.Is(f.cause, sentinel.ErrRejected) || f.tries > 1 && flushed > f.flushed {
 		f.failures++
 	}
 	f.flushed = flushed

@@ -59,7 +59,7 @@ type Options struct {
 	// Default 100 ms and 30 s.
 	MinBackoff, MaxBackoff time.Duration
 
-	// MaxAttempts is how often a write is tried that fails by itself: while others succeed, or with ErrNotWritten. Then it is a dead letter.
+	// MaxAttempts is how often a write is tried that fails by itself: while others succeed, or because the source rejects it. Then it is a dead letter.
 	// While nothing succeeds, as when the source is down, no attempt counts. Default 5; negative: it is tried for ever.
 	MaxAttempts int
 

@@ -17,9 +17,9 @@ import (
 // is an error.
 type Handler interface {
 	// Flush makes the source have what entries say, and returns what became of each: nil for all, or an error or nil for each, in order.
-	// nil says that the source has it, or newer. An error that is ErrNotWritten and not ErrUnavailable says that the source does not take
-	// it: after Options.MaxAttempts it is a dead letter. Where entries share their fate, as in one transaction, they share the error;
-	// the worker finds out by smaller batches whose it is.
+	// nil says that the source has it, or newer. An error that is ErrRejected says that the source does not take it: after
+	// Options.MaxAttempts it is a dead letter. Where entries share their fate, as in one transaction, they share the error; the
+	// worker finds out by smaller batches whose it is, at once if it is ErrNotWritten.
 	Flush(ctx context.Context, entries []Entry) []error
 
 	// Buried is told of keys whose write became a dead letter, so that nobody shows it any longer. If it fails it is called again.
@@ -151,7 +151,7 @@ func (w *Worker) flush(entries []Entry) (failed []Entry, errs []error) {
 	}
 	if err := w.q.Done(w.ctx, made); err != nil { // they are written again
 		for _, e := range made {
-			failed, errs = append(failed, e), append(errs, fmt.Errorf("written, and still in the journal: %w", errors.Join(err, ErrUnavailable)))
+			failed, errs = append(failed, e), append(errs, fmt.Errorf("written, and still in the journal: %w", err))
 		}
 		return failed, errs
 	}
@@ -200,11 +200,6 @@ func (o Options) backoff(failures int) time.Duration {
 		d = o.MinBackoff << max(0, shift)
 	}
 	return d/2 + jitter.N(d/2+1)
-}
-
-// rejected reports whether an error says that the source does not take a write.
-func rejected(err error) bool {
-	return errors.Is(err, ErrNotWritten) && !errors.Is(err, ErrUnavailable)
 }
 
 // errGone is what becomes of an entry that has no write any more.
