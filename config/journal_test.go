@@ -12,7 +12,7 @@ import (
 )
 
 // errDown is of a source that is down, and has written nothing.
-var errDown = errors.Join(policy.ErrUnavailable, policy.ErrNotWritten)
+var errDown = errors.Join(tier.ErrUnavailable, policy.ErrNotWritten)
 
 func TestEqualURLsShareOneJournalAndTheClientOfARemote(t *testing.T) {
 	t.Parallel()

@@ -9,13 +9,14 @@ import (
 	"io"
 	"net"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/strata-cache/strata/policy"
 )
 
 // An Error is what went wrong between a [Source] and its database. It is [policy.ErrNotWritten] where the database surely has none of
-// what was asked for, and will not. Its text has no values of rows and keys, which drivers and databases like to quote: it names a
+// what was asked for, and will not, and also [policy.ErrRejected] where the database refuses the values as such. Its text has no values of rows and keys, which drivers and databases like to quote: it names a
 // failed statement by its SQLSTATE where there is one. Err has the rest.
 type Error struct {
 	Op         string // "load", "write" or "check"
@@ -42,8 +43,11 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// Unwrap returns Err, and policy.ErrNotWritten.
+// Unwrap returns Err, and policy.ErrNotWritten or ErrRejected.
 func (e *Error) Unwrap() []error {
+	if e.NotWritten && (e.Step == "" && e.Err != errNoColumn || rejects(e.Err)) {
+		return []error{e.Err, policy.ErrRejected}
+	}
 	if e.NotWritten {
 		return []error{e.Err, policy.ErrNotWritten}
 	}
@@ -118,6 +122,23 @@ func sqlState(err error) string {
 	state, _ := serverError(err)
 	return state
 }
+
+// rejects reports whether the server refuses what it was given, whatever the state it is in: data that no column takes (22), a
+// constraint (23), a view's own (44).
+func rejects(err error) bool {
+	if state := sqlState(err); state != "" {
+		return slices.Contains([]string{"22", "23", "44"}, state[:2])
+	}
+	var sqlite interface{ Code() int }
+	return errors.As(err, &sqlite) && slices.Contains([]int{sqliteTooBig, sqliteConstraint, sqliteMismatch}, sqlite.Code()&0xff)
+}
+
+// The primary result codes of SQLite that speak of values.
+const (
+	sqliteTooBig     = 18
+	sqliteConstraint = 19
+	sqliteMismatch   = 20
+)
 
 // rolledBack reports whether the server says that it has undone the transaction because of others, so that it may work again.
 func rolledBack(err error) bool {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/url"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -76,9 +75,6 @@ func openSQLite(t testing.TB) *sql.DB {
 
 func openDB(t testing.TB, driver, dsn string) *sql.DB {
 	t.Helper()
-	if !slices.Contains(sql.Drivers(), driver) {
-		t.Skip("without the driver " + driver + ": see pgx_test.go")
-	}
 	db, err := sql.Open(driver, dsn)
 	servertest.Require(t, err)
 	return closing(t, db)

@@ -232,7 +232,7 @@ func TestARefusedBatchLeavesNothingOnItsConnection(t *testing.T) {
 		batch := []change{del(1, 0), put(2, "b", 0), put(3, "poison", 0)}
 		err := s.StoreMany(t.Context(), batch)
 		var typed *sqlstore.Error
-		if !errors.Is(err, policy.ErrNotWritten) || !errors.As(err, &typed) || typed.Op != "write" || typed.Table != "words" || typed.Step != "statement" {
+		if !errors.Is(err, policy.ErrNotWritten) || !errors.Is(err, policy.ErrRejected) || !errors.As(err, &typed) || typed.Op != "write" || typed.Table != "words" || typed.Step != "statement" {
 			t.Errorf("%#v", err)
 		}
 		servertest.Require(t, s.Store(t.Context(), 4, word{"d"}))
@@ -258,7 +258,7 @@ func TestACommitThatIsRefusedWroteNothing(t *testing.T) {
 		nobody := int64(7)
 		err := s.Store(t.Context(), 1, owned{&nobody})
 		var typed *sqlstore.Error
-		if !errors.Is(err, policy.ErrNotWritten) || !errors.As(err, &typed) || typed.Step != "commit" {
+		if !errors.Is(err, policy.ErrRejected) || !errors.As(err, &typed) || typed.Step != "commit" {
 			t.Error(err)
 		}
 		if _, err := s.Load(t.Context(), 1); !errors.Is(err, policy.ErrNotFound) {
@@ -277,7 +277,7 @@ func TestAConnectionThatIsRefusedWroteNothing(t *testing.T) {
 		s, err := sqlstore.New[int64, word](r.open(t, l.Addr().String()), r.dialect, &sqlstore.Options{Table: "words", Key: "id"})
 		servertest.Require(t, err) // an outage does not stop a start
 		var typed *sqlstore.Error
-		if err := s.Store(t.Context(), 1, word{"a"}); !errors.Is(err, policy.ErrNotWritten) || !errors.As(err, &typed) || typed.Step != "connect" {
+		if err := s.Store(t.Context(), 1, word{"a"}); !errors.Is(err, policy.ErrNotWritten) || errors.Is(err, policy.ErrRejected) || !errors.As(err, &typed) || typed.Step != "connect" {
 			t.Error(err)
 		}
 		if err := s.Check(t.Context()); err == nil {

@@ -192,7 +192,7 @@ func (t *table[K, V]) writes(changes []policy.Change[K, V]) ([]Statement, error)
 		case ch.Version > math.MaxInt64:
 			return nil, plain("a version that no bigint holds")
 		case ch.Version > 0 && t.o.Version == "" && !t.o.IgnoreVersions:
-			return nil, plain("a change with a version, and Options.Version names no column for it")
+			return nil, errNoColumn
 		case ch.Version > 0 && t.o.Version != "":
 			r.version, checked = int64(ch.Version), 1
 		}
@@ -289,3 +289,6 @@ func compare(a, b any) int {
 	}
 	return cmp.Compare(fmt.Sprintf("%T%v", a, a), fmt.Sprintf("%T%v", b, b))
 }
+
+// errNoColumn is the program's mistake, and says nothing of the change.
+const errNoColumn = plain("a change with a version, and Options.Version names no column for it")

@@ -155,7 +155,7 @@ func TestAVersionNeedsAColumn(t *testing.T) {
 	each(t, func(t *testing.T, db *database) {
 		db.create(t, "words", wordTable)
 		s := source[int64, word](t, db, sqlstore.Options{Table: "words", Key: "id"})
-		if err := s.StoreMany(t.Context(), []change{put(1, "a", 1)}); !errors.Is(err, policy.ErrNotWritten) {
+		if err := s.StoreMany(t.Context(), []change{put(1, "a", 1)}); !errors.Is(err, policy.ErrNotWritten) || errors.Is(err, policy.ErrRejected) {
 			t.Errorf("a change whose version would be lost: %v", err)
 		}
 		servertest.Require(t, s.StoreMany(t.Context(), []change{put(1, "a", 0)}))
@@ -166,7 +166,7 @@ func TestAVersionNeedsAColumn(t *testing.T) {
 			t.Error("the last call wins where versions are ignored:", texts, versions)
 		}
 		s = source[int64, word](t, db, sqlstore.Options{Table: "words", Key: "id", Version: "version"})
-		if err := s.StoreMany(t.Context(), []change{put(1, "a", math.MaxInt64+1)}); !errors.Is(err, policy.ErrNotWritten) {
+		if err := s.StoreMany(t.Context(), []change{put(1, "a", math.MaxInt64+1)}); !errors.Is(err, policy.ErrRejected) {
 			t.Errorf("a version that no bigint holds: %v", err)
 		}
 		servertest.Require(t, s.StoreMany(t.Context(), []change{put(1, "d", math.MaxInt64)}))
