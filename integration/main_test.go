@@ -21,7 +21,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	for env, serve := range map[string]func(spec string) error{envWriter: serveWriter, envHerd: serveHerd} {
+	for env, serve := range map[string]func(spec string) error{envWriter: serveWriter, envHerd: serveHerd, envBehind: serveBehind} {
 		if spec, ok := os.LookupEnv(env); ok {
 			if err := serve(spec); err != nil {
 				fmt.Fprintln(os.Stderr, err)
