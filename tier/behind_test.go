@@ -356,3 +356,37 @@ func TestABacklogIsThatOfAJournal(t *testing.T) {
 		}
 	}
 }
+
+func TestADrainDoesNotWaitForADelayOrAPauseAfterFailures(t *testing.T) {
+	t.Parallel()
+	for name, failing := range map[string]bool{"a delay": false, "a pause": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				table, j := newLedger(nil), memjournal.New()
+				defer j.Close()
+				c, err := tier.New("c", &options{Policy: policy.WriteBehind[int, string](table, j, &journal.Options{
+					Workers: 1, Delay: time.Hour, MinBackoff: time.Hour, MaxBackoff: time.Hour, DrainTimeout: time.Minute,
+				})})
+				must(t, err)
+				must(t, c.Set(t.Context(), 1, "a"))
+				synctest.Wait() // a batch that is not full
+				if failing {
+					time.Sleep(2 * time.Hour)
+					table.refusing(func(policy.Change[int, string]) error { return errors.New("it is down") })
+				}
+				must(t, c.Set(t.Context(), 2, "b"))
+				time.Sleep(2 * time.Second)
+				if _, ok := table.Values()[2]; ok {
+					t.Fatal("it is written already")
+				}
+				table.refusing(nil)
+				began := time.Now()
+				must(t, c.Close())
+				if took := time.Since(began); took > time.Second || table.Values()[2] != "b" {
+					t.Errorf("it took %v, and the source has %v", took, table.Values())
+				}
+			})
+		})
+	}
+}

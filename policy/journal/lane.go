@@ -20,9 +20,10 @@ import (
 // A source that is down fails everything: then nothing is taken further, and nobody's attempts count.
 type lane struct {
 	*Worker
-	later    []later // what failed by itself
-	batch    []Entry // what was taken and failed as a whole
-	failures int     // of batch, one after another
+	later    []later         // what failed by itself
+	batch    []Entry         // what was taken and failed as a whole
+	failures int             // of batch, one after another
+	wake     <-chan struct{} // closed when the worker drains; nil: the lane has seen that
 }
 
 // A later is an entry that is tried again by itself.
@@ -41,21 +42,35 @@ const most = 4
 
 func (l *lane) run() {
 	partial := false
+	l.wake = l.draining
 	for l.ctx.Err() == nil {
+		l.hurry()
 		l.retry()
 		switch {
 		case len(l.batch) > 0:
-			if pause(l.ctx, l.o.backoff(l.failures)) == nil {
+			if pause(l.ctx, l.o.backoff(l.failures), l.wake) == nil {
 				l.again()
 			}
 		case len(l.later) >= most*l.o.BatchSize:
-			pause(l.ctx, l.due())
+			pause(l.ctx, l.due(), l.wake)
 		default:
-			if partial && l.o.Delay > 0 && !l.draining.Load() && pause(l.ctx, min(l.o.Delay, l.due())) != nil {
+			if partial && l.o.Delay > 0 && l.wake != nil && pause(l.ctx, min(l.o.Delay, l.due()), l.wake) != nil {
 				return
 			}
 			partial = l.take()
 		}
+	}
+}
+
+// hurry makes what waits for its time due at once when the worker begins to drain, which may be the last opportunity.
+func (l *lane) hurry() {
+	select {
+	case <-l.wake:
+		l.wake = nil
+		for i := range l.later {
+			l.later[i].due = 0
+		}
+	default:
 	}
 }
 
@@ -81,7 +96,7 @@ func (l *lane) take() (partial bool) {
 	cancel()
 	if err != nil {
 		if ctx.Err() == nil { // the journal is down
-			pause(l.ctx, l.o.backoff(3))
+			pause(l.ctx, l.o.backoff(3), l.wake)
 		}
 		return false
 	}

@@ -36,7 +36,8 @@ type Worker struct {
 	h Handler
 
 	flushed, retries, dead atomic.Uint64
-	draining               atomic.Bool
+	draining               chan struct{} // closed by drain
+	drain                  func()        // once
 
 	ctx   context.Context
 	stop  context.CancelFunc
@@ -48,7 +49,8 @@ type Worker struct {
 
 // Work starts a worker, which runs until Drain or Stop. o has its defaults filled in.
 func Work(q Queue, o Options, h Handler) *Worker {
-	w := &Worker{q: q, o: o, h: h, held: make(map[string]Entry)}
+	w := &Worker{q: q, o: o, h: h, held: make(map[string]Entry), draining: make(chan struct{})}
+	w.drain = sync.OnceFunc(func() { close(w.draining) })
 	w.ctx, w.stop = context.WithCancel(context.Background())
 	for range o.Workers {
 		w.lanes.Go((&lane{Worker: w}).run) // ends with stop
@@ -72,14 +74,14 @@ func (w *Worker) Counts() Counts {
 // Drain writes what is pending now, without delay, until nothing of that is or ctx ends. Then it stops the worker.
 func (w *Worker) Drain(ctx context.Context) error {
 	defer w.Stop()
-	w.draining.Store(true)
+	w.drain()
 	began := time.Now()
 	for wait := time.Millisecond; ; wait = min(2*wait, 50*time.Millisecond) {
 		s, err := w.q.Stats(ctx)
 		if err == nil && (s.Depth == 0 || s.Taken == 0 && s.Oldest.After(began)) {
 			return nil
 		}
-		if pause(ctx, wait) != nil {
+		if pause(ctx, wait, nil) != nil {
 			return errors.Join(ctx.Err(), err)
 		}
 	}
@@ -182,15 +184,17 @@ func contain(err *error) {
 	}
 }
 
-func pause(ctx context.Context, d time.Duration) error {
+// pause waits for d, or until wake is closed.
+func pause(ctx context.Context, d time.Duration, wake <-chan struct{}) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-timer.C:
-		return nil
+	case <-wake:
 	}
+	return nil
 }
 
 // backoff is the pause after so many failures.
