@@ -31,7 +31,7 @@ func TestWhatOneProcessWritesTheOtherServes(t *testing.T) {
 	var nodes [2]*Catalogue
 	version := servertest.Key(t)
 	for i := range nodes {
-		if nodes[i], err = Open(t.Context(), db, servertest.SharedRedis(t).URL(), version); err != nil {
+		if nodes[i], err = Open(t.Context(), db, servertest.SharedRedis(t).URL()+"?timeout=10s", version); err != nil {
 			t.Fatal(err)
 		}
 		defer nodes[i].Close()

@@ -148,6 +148,11 @@ func run(ctx context.Context, out io.Writer, db *sql.DB, redisURL, version strin
 		return err
 	}
 	defer there.Close()
+	for _, s := range []*Shop{here, there} { // only here: what is loaded before a process hears the others is kept by nobody
+		if err := s.bus.Ping(ctx); err != nil {
+			return err
+		}
+	}
 
 	if err := there.Place(ctx, 7, "teapot", 2900); err != nil {
 		return err

@@ -18,7 +18,7 @@ func TestTheProgramRuns(t *testing.T) {
 	}
 	defer db.Close()
 	var out strings.Builder
-	if err := run(t.Context(), &out, db, servertest.SharedRedis(t).URL(), servertest.Key(t)); err != nil {
+	if err := run(t.Context(), &out, db, servertest.SharedRedis(t).URL()+"?timeout=10s", servertest.Key(t)); err != nil {
 		t.Fatal(err)
 	}
 	const want = "1000 reads: 1 query\nafter an order elsewhere: 2 orders, the last one a cup; 2 queries\n"
