@@ -148,13 +148,15 @@ func run(ctx context.Context, out io.Writer, db *sql.DB, redisURL, version strin
 		return err
 	}
 	defer there.Close()
-	for _, s := range []*Shop{here, there} { // only here: what is loaded before a process hears the others is kept by nobody
-		if err := s.bus.Ping(ctx); err != nil {
+	// Only here: the process that reads waits until it has heard of the order. Otherwise it may be behind for tier.Options.MaxStaleness,
+	// and what it loads while it hears of it is not kept.
+	place := func(item string, cents int64) error {
+		if err := there.Place(ctx, 7, item, cents); err != nil {
 			return err
 		}
+		return here.bus.Ping(ctx)
 	}
-
-	if err := there.Place(ctx, 7, "teapot", 2900); err != nil {
+	if err := place("teapot", 2900); err != nil {
 		return err
 	}
 	for range 1000 {
@@ -163,10 +165,7 @@ func run(ctx context.Context, out io.Writer, db *sql.DB, redisURL, version strin
 		}
 	}
 	fmt.Fprintf(out, "1000 reads: %s\n", queries(here.queries))
-	if err := there.Place(ctx, 7, "cup", 700); err != nil {
-		return err
-	}
-	if err := there.orders.WaitForNodes(ctx); err != nil { // only here: otherwise another process may be behind for tier.Options.MaxStaleness
+	if err := place("cup", 700); err != nil {
 		return err
 	}
 	orders, err := here.Orders(ctx, 7)
