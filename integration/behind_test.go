@@ -225,11 +225,10 @@ func (c *crashTest) pending() int {
 	return stats.Depth
 }
 
+// Not parallel, as the one below: they take the whole machine, and other tests have timeouts.
 func TestProcessesThatWriteBehindAndDieLoseNothing(t *testing.T) {
-	t.Parallel()
 	for name, processes := range map[string]int{"on Redis": 3, "in a file": 1} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			c := newCrashTest(t, processes == 1)
 			kills := c.run(processes)
 			if n := c.pending(); n > 0 {
@@ -250,7 +249,6 @@ func TestProcessesThatWriteBehindAndDieLoseNothing(t *testing.T) {
 
 // The test above finds what is lost where a deletion that meets a pending write is.
 func TestWhereDeletionsAreMergedAwayTheDatabaseDiffers(t *testing.T) {
-	t.Parallel()
 	c := newCrashTest(t, true)
 	c.spec.NoDeletions = true
 	c.enough = min(c.enough, 6000)
